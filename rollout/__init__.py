@@ -1,0 +1,1 @@
+"""The operator's commands: bring the stack up, watch the drop folder, publish, look after it."""
