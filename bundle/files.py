@@ -1,0 +1,71 @@
+"""Files that survive a crash: everything reaches the disk before its name does."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+FILE_MODE = 0o644
+FOLDER_MODE = 0o755
+
+
+def fsync(path: Path) -> None:
+    """Return once `path`, a file or a folder, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def settle(folder: Path) -> None:
+    """Give everything below `folder` readable modes and return once all of it is on disk."""
+    for parent, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            path = Path(parent, name)
+            path.chmod(FILE_MODE)
+            fsync(path)
+        Path(parent).chmod(FOLDER_MODE)
+        fsync(Path(parent))
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Replace `path` in one step: a reader sees the old content or the new, also after a crash."""
+    descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).chmod(FILE_MODE)
+        Path(scratch).replace(path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+    fsync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all it holds; it may be gone already."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` alone, waiting for its holder; the kernel frees it when the holder dies."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def size_in_bytes(folder: Path) -> int:
+    """Sum of the sizes of all files below `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

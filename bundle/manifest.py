@@ -1,0 +1,97 @@
+"""The manifest that travels with a version: what it is, how it was made, and what it must answer.
+
+It lies at `assets.extra/bundle.json` in the version folder, the held-out images beside it. TensorFlow
+Serving ignores both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from bundle import files
+from bundle.errors import BundleError
+
+FOLDER = "assets.extra"
+NAME = "bundle.json"
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A held-out image with its true class index and the logits that the trained model gave for it.
+
+    `image` is a path relative to the folder of the manifest.
+    """
+
+    image: str
+    label: int
+    logits: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """What a version was trained on; `fingerprint` changes when any image or label does."""
+
+    name: str
+    fingerprint: str
+    train: int
+    validation: int
+    test: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """The whole manifest. `confusion_matrix` is [true class][predicted class], over the test set."""
+
+    tensorflow_version: str
+    model_type: str
+    classes: tuple[str, ...]
+    image_size: int
+    dataset: Dataset
+    settings: dict[str, Any]
+    test_accuracy: float
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    created: str
+    examples: tuple[Example, ...]
+
+
+def manifest_path(version_folder: Path) -> Path:
+    """Where the manifest of a version lies."""
+    return version_folder / FOLDER / NAME
+
+
+def write(version_folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of the version in `version_folder`."""
+    path = manifest_path(version_folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"format": FORMAT, **dataclasses.asdict(manifest)}
+    files.write_atomically(path, json.dumps(document, indent=1) + "\n")
+
+
+def read(version_folder: Path) -> Manifest | None:
+    """The manifest of a version, or None when it has none (a SavedModel made elsewhere)."""
+    path = manifest_path(version_folder)
+    if not path.is_file():
+        return None
+    try:
+        return _from_document(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"{path} is not a manifest of format {FORMAT} ({type(error).__name__}: {error}); "
+            "export the version again, or remove the file to publish it without one"
+        ) from error
+
+
+def _from_document(document: dict[str, Any]) -> Manifest:
+    if document.pop("format") != FORMAT:
+        raise ValueError("another format")
+    document["dataset"] = Dataset(**document["dataset"])
+    document["classes"] = tuple(document["classes"])
+    document["confusion_matrix"] = tuple(tuple(row) for row in document["confusion_matrix"])
+    document["examples"] = tuple(
+        Example(example["image"], example["label"], tuple(example["logits"])) for example in document["examples"]
+    )
+    return Manifest(**document)

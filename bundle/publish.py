@@ -1,0 +1,139 @@
+"""Make a version appear in a base path atomically, and take one out again.
+
+TensorFlow Serving loads any child of a base path whose name is a number the moment it sees it; there is no
+marker that says "complete". So a version is copied under a name that is no number, brought to disk, and
+renamed. Staging inside the base path keeps both names on one file system wherever that path is mounted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bundle import files
+from bundle.errors import BundleError, UsageError
+from bundle.versions import HIGH_WATER, highest_ever, version_folders
+
+STAGING_PREFIX = ".staging-"
+LOCK_NAME = ".publish.lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """A published version: its number and its folder."""
+
+    number: int
+    path: Path
+
+
+def publish(source: Path, base_path: Path, quarantine: Path, ready: Callable[[Path], None] | None = None) -> Version:
+    """Copy `source` and publish the copy as the next version, whole or not at all.
+
+    The number is the highest ever used plus one: deleted and quarantined versions count, so that a number
+    never means two things. Publishers of one base path wait for each other; what killed ones left behind is
+    swept. `ready` may raise to refuse the staged copy, the very bytes that would go live.
+    """
+    if not (source / "saved_model.pb").is_file():
+        raise UsageError(f"{source} holds no saved_model.pb; give the folder of one SavedModel version")
+    _prepare_base_path(base_path)
+    with files.lock(base_path / LOCK_NAME):
+        sweep(base_path)
+        staged = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base_path))
+        try:
+            _copy(source, staged)
+            if ready is not None:
+                ready(staged)
+            return _go_live(staged, base_path, quarantine)
+        finally:
+            files.remove(staged)
+
+
+def sweep(base_path: Path) -> None:
+    """Remove what killed publishers left in `base_path`. Call with the publish lock held."""
+    for leftover in base_path.glob(f"{STAGING_PREFIX}*"):
+        files.remove(leftover)
+
+
+def withdraw(base_path: Path, number: int, quarantine: Path, reason: str) -> Path:
+    """Move a version into quarantine with a text file that says why; returns its new place.
+
+    The server sees the folder vanish in one step and goes back to the highest version that is left.
+    """
+    quarantine.mkdir(parents=True, exist_ok=True)
+    with files.lock(base_path / LOCK_NAME):
+        source = version_folders(base_path).get(number)
+        if source is None:
+            raise UsageError(f"{base_path} holds no version {number}; it holds {_listing(base_path)}")
+        target = free_name(quarantine, str(number))
+        files.write_atomically(target.with_name(f"{target.name}.reason.txt"), reason.rstrip() + "\n")
+        _move(source, target)
+        files.fsync(base_path)
+        return target
+
+
+def free_name(folder: Path, wanted: str) -> Path:
+    """`folder/wanted`, or with `-2`, `-3`, ... behind it when that name or its reason file is taken."""
+    names = {path.name for path in folder.iterdir()}
+    candidates = [wanted, *(f"{wanted}-{n}" for n in range(2, len(names) + 3))]
+    return folder / next(n for n in candidates if n not in names and f"{n}.reason.txt" not in names)
+
+
+def _prepare_base_path(base_path: Path) -> None:
+    try:
+        base_path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BundleError(
+            f"cannot make the base path {base_path}: {error.strerror}; check who owns {base_path.parent}"
+        ) from error
+    if not os.access(base_path, os.W_OK | os.X_OK):
+        raise BundleError(
+            f"{base_path} is not writable for uid {os.getuid()} (it belongs to uid "
+            f"{base_path.stat().st_uid}); run: sudo chown -R {os.getuid()} {base_path}"
+        )
+
+
+def _copy(source: Path, staged: Path) -> None:
+    """Copy with links followed, so that no later change outside can reach into the published version."""
+    try:
+        shutil.copytree(source, staged, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        files.settle(staged)
+    except shutil.Error as error:
+        problems = "; ".join(f"{entry[0]}: {entry[2]}" for entry in error.args[0])
+        raise BundleError(f"cannot copy {source} into {staged.parent}: {problems}; nothing was published") from error
+    except OSError as error:
+        hint = "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the folder"
+        raise BundleError(
+            f"cannot copy {source} into {staged.parent}: {error.strerror}; {hint}. Nothing was published"
+        ) from error
+
+
+def _go_live(staged: Path, base_path: Path, quarantine: Path) -> Version:
+    number = highest_ever(base_path, quarantine) + 1
+    # Recorded before the rename: a kill between the two leaves a gap, never a number used twice.
+    files.write_atomically(base_path / HIGH_WATER, f"{number}\n")
+    target = base_path / str(number)
+    staged.rename(target)
+    files.fsync(base_path)
+    return Version(number, target)
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Another file system: hide it from the server in one step, then take the time that copying needs.
+        hidden = source.with_name(f".withdrawn-{source.name}")
+        source.rename(hidden)
+        shutil.copytree(hidden, target)
+        files.remove(hidden)
+
+
+def _listing(base_path: Path) -> str:
+    return ", ".join(map(str, version_folders(base_path))) or "no versions"
