@@ -1,0 +1,188 @@
+"""One loaded version of a model: a TensorFlow session that answers by tensor name."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serving import savedmodel
+from serving.errors import Code, ServingError, from_tensorflow, not_found
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How SavedModels are loaded; the names follow the server's flags.
+
+    `session_config` is a ConfigProto or None; thread counts of 0 leave the choice to TensorFlow.
+    """
+
+    tags: frozenset[str] = frozenset({"serve"})
+    session_config: Any = None
+    intra_op_threads: int = 0
+    inter_op_threads: int = 0
+    prefer_tflite: bool = False
+    enable_warmup: bool = True
+    warmup_iterations: int = 0
+    check_method_names: bool = False
+
+
+class Servable:
+    """A version that can be run from many threads at once."""
+
+    def __init__(self, path: Path, meta_graph: Any, options: LoadOptions) -> None:
+        self.path = path
+        self.options = options
+        self.signatures: Mapping[str, Any] = dict(meta_graph.signature_def.items())
+        self._session = _Session(meta_graph.graph_def, options)
+
+    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout_s: float | None = None) -> list[Array]:
+        """Return the tensors named in `fetches`, computed from `feeds` (tensor name to value).
+
+        Strings are object arrays of bytes. Raises ServingError with the code and text of the kernel that
+        failed, or DEADLINE_EXCEEDED after `timeout_s` seconds.
+        """
+        return self._session.run(feeds, fetches, (), timeout_s)
+
+    def close(self) -> None:
+        """Free the session and its variables; the caller makes sure that no request is running."""
+        self._session.close()
+
+    def initialise(self, meta_graph: Any) -> None:
+        """Restore the variables and run the init op, as TensorFlow's loader does."""
+        feeds = {
+            name: np.array(value, dtype=object) for name, value in savedmodel.asset_feeds(self.path, meta_graph).items()
+        }
+        prefix = savedmodel.variables_prefix(self.path, meta_graph)
+        if prefix is not None:
+            saver = meta_graph.saver_def
+            restore_feeds = feeds | {saver.filename_tensor_name: np.array(prefix, dtype=object)}
+            self._session.run(restore_feeds, (), (saver.restore_op_name,), None)
+        init = savedmodel.init_op(self.path, meta_graph)
+        if init is not None:
+            self._session.run(feeds, (), (init,), None)
+
+
+def load(path: Path, options: LoadOptions) -> Servable:
+    """Load the SavedModel in `path`; raises ServingError with the real server's texts when it cannot be."""
+    meta_graph = savedmodel.read_meta_graph(path, options.tags)
+    servable = Servable(path, meta_graph, options)
+    try:
+        servable.initialise(meta_graph)
+    except BaseException:
+        servable.close()
+        raise
+    return servable
+
+
+class _Session:
+    """A raw TensorFlow session.
+
+    `tf.compat.v1.Session.run` rewrites the messages of kernels and walks its fetches at each call; what it
+    calls underneath does neither.
+    """
+
+    def __init__(self, graph_def: Any, options: LoadOptions) -> None:
+        import tensorflow as tf
+        from tensorflow.python.client import pywrap_tf_session
+
+        self._api = pywrap_tf_session
+        self._op_error = tf.errors.OpError
+        self._graph = tf.Graph()
+        try:
+            with self._graph.as_default():
+                tf.graph_util.import_graph_def(graph_def, name="")
+            self._session = tf.compat.v1.Session(graph=self._graph, config=_config(options))
+            self._api.ExtendSession(self._session._session)
+        except tf.errors.OpError as error:
+            raise from_tensorflow(error) from None
+        except ValueError as error:
+            raise ServingError(Code.INVALID_ARGUMENT, str(error)) from None
+        self._outputs: dict[str, Any] = {}
+        self._timeouts: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        fetches: Sequence[str],
+        targets: Sequence[str],
+        timeout_s: float | None,
+    ) -> list[Array]:
+        try:
+            results: list[Array] = self._api.TF_SessionRun_wrapper(
+                self._session._session,
+                self._run_options(timeout_s),
+                {self._output(name, "feed"): value for name, value in feeds.items()},
+                [self._output(name, "fetch") for name in fetches],
+                [self._operation(name, "target")._c_op for name in targets],
+                None,
+            )
+        except self._op_error as error:
+            raise from_tensorflow(error) from None
+        return results
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _run_options(self, timeout_s: float | None) -> Any:
+        if timeout_s is None:
+            return None
+        milliseconds = max(1, int(timeout_s * 1000))
+        options = self._timeouts.get(milliseconds)
+        if options is None:
+            options = self._new_run_options(milliseconds)
+        return options
+
+    def _new_run_options(self, milliseconds: int) -> Any:
+        from tensorflow.core.protobuf import config_pb2
+
+        serialized = config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
+        options = self._api.TF_NewBufferFromString(serialized)
+        with self._lock:
+            if len(self._timeouts) < 100_000:  # bounds what callers' deadlines can pin, a few bytes each
+                return self._timeouts.setdefault(milliseconds, options)
+        return options
+
+    def _output(self, name: str, role: str) -> Any:
+        output = self._outputs.get(name)
+        if output is None:
+            operation, _, index = name.partition(":")
+            output = self._api.TF_Output()
+            output.oper = self._operation(operation, role)._c_op
+            output.index = int(index or 0)
+            self._outputs[name] = output
+        return output
+
+    def _operation(self, name: str, role: str) -> Any:
+        try:
+            return self._graph.get_operation_by_name(name)
+        except (KeyError, ValueError):
+            raise not_found(_MISSING[role].format(name)) from None
+
+
+_MISSING = {
+    "feed": "FeedInputs: unable to find feed output {}",
+    "fetch": "FetchOutputs node {}: not found",
+    "target": "Tensor {} was not found in the graph",
+}
+
+
+def _config(options: LoadOptions) -> Any:
+    from tensorflow.core.protobuf import config_pb2
+
+    config = config_pb2.ConfigProto()
+    if options.session_config is not None:
+        config.CopyFrom(options.session_config)
+    if options.intra_op_threads:
+        config.intra_op_parallelism_threads = options.intra_op_threads
+    if options.inter_op_threads:
+        config.inter_op_parallelism_threads = options.inter_op_threads
+    return config
