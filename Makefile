@@ -1,0 +1,91 @@
+# The menu. Each target is one line that calls a command; `make` alone prints it.
+# Settings are in .env and can be given for one call: make train MODEL_TYPE=LenetModel EPOCHS=3
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SILENT:
+
+BIN := .venv/bin
+# A pyenv shim may be there for a version that is not: so each candidate is run, not only looked for.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell $p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $p)))
+PIP_INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
+# Where TensorFlow's C++ side starts to speak: 2 is errors only.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help
+help: ## print this menu
+	awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	echo; echo "  Settings: .env, or for one call: make train MODEL_TYPE=LenetModel EPOCHS=3   (docs/settings.md)"
+
+.PHONY: setup
+setup: .venv/.base ## make .venv from the hashed locks (the other targets do it when needed)
+
+.venv/.base: requirements/base.txt pyproject.toml
+	test -n "$(PYTHON)" || { echo "error: found no Python 3.10, 3.11 or 3.12 on the PATH; install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
+	echo "--> installing into .venv with $(PYTHON), about a minute"
+	"$(PYTHON)" -m venv --clear .venv || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(PIP_INSTALL) --require-hashes -r requirements/base.txt
+	$(PIP_INSTALL) --no-build-isolation --editable .
+	touch $@
+
+.venv/.dev: .venv/.base requirements/dev.txt
+	$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	touch $@
+
+.PHONY: up
+up: .venv/.base ## from nothing to an answered prediction: train version 1 if there is none, serve, predict
+	$(BIN)/rollout up
+
+.PHONY: down
+down: .venv/.base ## stop what `make up` started
+	$(BIN)/rollout down
+
+.PHONY: restart
+restart: .venv/.base ## stop and start the server; trains nothing
+	$(BIN)/rollout restart
+
+.PHONY: status
+status: .venv/.base ## what is served, what is in drop and in quarantine
+	$(BIN)/rollout status
+
+.PHONY: logs
+logs: .venv/.base ## the server's and the drop watcher's log; follows it on a terminal
+	$(BIN)/rollout logs
+
+.PHONY: train
+train: .venv/.base ## train and publish the next version
+	$(BIN)/rollout train
+
+.PHONY: smoke-test
+smoke-test: .venv/.dev ## is what is running right? also on another machine: make smoke-test HOST=name[:port]
+	$(BIN)/python -m pytest tests/smoke -q --no-header -p no:cacheprovider $(ARGS)
+
+.PHONY: doctor
+doctor: .venv/.base ## what this machine has, what is missing, what to do
+	$(BIN)/rollout doctor
+
+.PHONY: test
+test: .venv/.dev ## all tests that need no Docker engine
+	$(BIN)/python -m pytest --ignore tests/smoke $(ARGS)
+
+.PHONY: check
+check: .venv/.dev ## lint, types, and that locks and generated texts are up to date; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/python -m bundle.reference --check
+	$(BIN)/python -m serving.docs --check
+	$(BIN)/python requirements/lock.py --check
+
+.PHONY: fix
+fix: .venv/.dev ## format, and write locks and generated texts anew
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format --quiet .
+	$(BIN)/python -m bundle.reference
+	$(BIN)/python -m serving.docs
+	$(BIN)/python requirements/lock.py
+
+.PHONY: clean
+clean: ## remove .venv, logs and caches; keeps models, drop, quarantine and runs
+	if [ -x $(BIN)/rollout ]; then $(BIN)/rollout down; fi
+	rm -rf .venv .run .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
