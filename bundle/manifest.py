@@ -7,6 +7,7 @@ Serving ignores both.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,19 @@ class Dataset:
 
 
 @dataclasses.dataclass(frozen=True)
+class File:
+    """Size in bytes and SHA-256 of one file of the version."""
+
+    size: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The whole manifest. `confusion_matrix` is [true class][predicted class], over the test set."""
+    """The whole manifest. `confusion_matrix` is [true class][predicted class], over the test set.
+
+    `files` lists every other file of the version by its path, so that a copy can be told to be whole.
+    """
 
     tensorflow_version: str
     model_type: str
@@ -56,6 +68,7 @@ class Manifest:
     confusion_matrix: tuple[tuple[int, ...], ...]
     created: str
     examples: tuple[Example, ...]
+    files: dict[str, File] = dataclasses.field(default_factory=dict)
 
 
 def manifest_path(version_folder: Path) -> Path:
@@ -64,9 +77,10 @@ def manifest_path(version_folder: Path) -> Path:
 
 
 def write(version_folder: Path, manifest: Manifest) -> None:
-    """Write the manifest of the version in `version_folder`."""
+    """Write the manifest of the version in `version_folder`, with the files that are there now: call it last."""
     path = manifest_path(version_folder)
     path.parent.mkdir(parents=True, exist_ok=True)
+    manifest = dataclasses.replace(manifest, files=inventory(version_folder))
     document = {"format": FORMAT, **dataclasses.asdict(manifest)}
     files.write_atomically(path, json.dumps(document, indent=1) + "\n")
 
@@ -85,10 +99,40 @@ def read(version_folder: Path) -> Manifest | None:
         ) from error
 
 
+def inventory(version_folder: Path) -> dict[str, File]:
+    """Every file of a version but its manifest, by its path in the folder."""
+    skip = manifest_path(version_folder)
+    paths = sorted(path for path in version_folder.rglob("*") if path.is_file() and path != skip)
+    return {path.relative_to(version_folder).as_posix(): File(path.stat().st_size, _sha256(path)) for path in paths}
+
+
+def damage(version_folder: Path, manifest: Manifest) -> list[str]:
+    """What is missing or different from the manifest's list of files, a sentence each; empty when it is whole."""
+    problems = []
+    for name, file in manifest.files.items():
+        path = version_folder / name
+        if not path.is_file():
+            problems.append(f"{name} is missing")
+        elif path.stat().st_size != file.size:
+            problems.append(f"{name} has {path.stat().st_size} bytes, expected {file.size}")
+        elif _sha256(path) != file.sha256:
+            problems.append(f"{name} has another checksum than its manifest says")
+    return problems
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def _from_document(document: dict[str, Any]) -> Manifest:
     if document.pop("format") != FORMAT:
         raise ValueError("another format")
     document["dataset"] = Dataset(**document["dataset"])
+    document["files"] = {name: File(**file) for name, file in document["files"].items()}
     document["classes"] = tuple(document["classes"])
     document["confusion_matrix"] = tuple(tuple(row) for row in document["confusion_matrix"])
     document["examples"] = tuple(

@@ -31,12 +31,12 @@ class Version:
     path: Path
 
 
-def publish(source: Path, base_path: Path, quarantine: Path, ready: Callable[[Path], None] | None = None) -> Version:
+def publish(source: Path, base_path: Path, quarantine: Path, numbered: Callable[[int], None] | None = None) -> Version:
     """Copy `source` and publish the copy as the next version, whole or not at all.
 
     The number is the highest ever used plus one: deleted and quarantined versions count, so that a number
     never means two things. Publishers of one base path wait for each other; what killed ones left behind is
-    swept. `ready` may raise to refuse the staged copy, the very bytes that would go live.
+    swept. `numbered` is called with the number just before the version appears under it.
     """
     if not (source / "saved_model.pb").is_file():
         raise UsageError(f"{source} holds no saved_model.pb; give the folder of one SavedModel version")
@@ -46,9 +46,10 @@ def publish(source: Path, base_path: Path, quarantine: Path, ready: Callable[[Pa
         staged = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base_path))
         try:
             _copy(source, staged)
-            if ready is not None:
-                ready(staged)
-            return _go_live(staged, base_path, quarantine)
+            number = highest_ever(base_path, quarantine) + 1
+            if numbered is not None:
+                numbered(number)
+            return _go_live(staged, base_path, number)
         finally:
             files.remove(staged)
 
@@ -112,8 +113,7 @@ def _copy(source: Path, staged: Path) -> None:
         ) from error
 
 
-def _go_live(staged: Path, base_path: Path, quarantine: Path) -> Version:
-    number = highest_ever(base_path, quarantine) + 1
+def _go_live(staged: Path, base_path: Path, number: int) -> Version:
     # Recorded before the rename: a kill between the two leaves a gap, never a number used twice.
     files.write_atomically(base_path / HIGH_WATER, f"{number}\n")
     target = base_path / str(number)

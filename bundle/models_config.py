@@ -1,0 +1,45 @@
+"""What models.config lists, read with TensorFlow Serving's own proto; no TensorFlow is imported for it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from bundle.errors import UsageError
+
+CONTAINER_MODELS = PurePosixPath("/models")
+"""Where the containers see MODELS_DIR; base paths in models.config start with it."""
+
+
+def base_paths(models_config: Path, models_dir: Path) -> dict[str, Path]:
+    """Model name to its base path on this machine, in the order of the file."""
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    try:
+        config = text_format.Parse(
+            models_config.read_text(encoding="utf-8"), model_server_config_pb2.ModelServerConfig()
+        )
+    except text_format.ParseError as error:
+        raise UsageError(f"{models_config}:{error}; expected a ModelServerConfig text proto") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {models_config}: {error.strerror}") from error
+    return {entry.name: _on_host(entry.base_path, models_dir) for entry in config.model_config_list.config}
+
+
+def base_path_of(model: str, models_config: Path, models_dir: Path) -> Path:
+    """The base path of `model`; raises UsageError with what to add when models.config does not list it."""
+    listed = base_paths(models_config, models_dir)
+    if model not in listed:
+        names = ", ".join(listed) or "no model"
+        raise UsageError(
+            f"{models_config} lists {names}, not MODEL_NAME={model}; add to its model_config_list:\n"
+            f'  config {{ name: "{model}" base_path: "{CONTAINER_MODELS / model}" model_platform: "tensorflow" }}'
+        )
+    return listed[model]
+
+
+def _on_host(base_path: str, models_dir: Path) -> Path:
+    path = PurePosixPath(base_path)
+    if path.is_relative_to(CONTAINER_MODELS):
+        return models_dir / path.relative_to(CONTAINER_MODELS)
+    return Path(base_path)
