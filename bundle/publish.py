@@ -72,9 +72,26 @@ def withdraw(base_path: Path, number: int, quarantine: Path, reason: str) -> Pat
             raise UsageError(f"{base_path} holds no version {number}; it holds {_listing(base_path)}")
         target = free_name(quarantine, str(number))
         files.write_atomically(target.with_name(f"{target.name}.reason.txt"), reason.rstrip() + "\n")
-        _move(source, target)
+        move(source, target)
         files.fsync(base_path)
         return target
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a folder or file in one step, across file systems as well: it vanishes from its old place at once."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Another file system: hide it from the server in one step, then take the time that copying needs.
+        hidden = source.with_name(f".withdrawn-{source.name}")
+        source.rename(hidden)
+        if hidden.is_dir():
+            shutil.copytree(hidden, target)
+        else:
+            shutil.copyfile(hidden, target)
+        files.remove(hidden)
 
 
 def free_name(folder: Path, wanted: str) -> Path:
@@ -120,19 +137,6 @@ def _go_live(staged: Path, base_path: Path, number: int) -> Version:
     staged.rename(target)
     files.fsync(base_path)
     return Version(number, target)
-
-
-def _move(source: Path, target: Path) -> None:
-    try:
-        source.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        # Another file system: hide it from the server in one step, then take the time that copying needs.
-        hidden = source.with_name(f".withdrawn-{source.name}")
-        source.rename(hidden)
-        shutil.copytree(hidden, target)
-        files.remove(hidden)
 
 
 def _listing(base_path: Path) -> str:

@@ -182,9 +182,10 @@ class Settings:
 
     drop_quiet_seconds: float = _setting(
         _DROP,
-        "2",
+        "6",
         real(0.1, 3600),
-        "How long a dropped folder must be whole and unchanged before it is checked.",
+        "How long a dropped folder must be unchanged before it is checked. One that holds every file that its "
+        "manifest lists, with the right checksums, does not wait.",
     )
     drop_incomplete_seconds: float = _setting(
         _DROP,

@@ -1,0 +1,108 @@
+"""A folder that may become a version: where its SavedModel is, whether it is whole, whether it still changes.
+
+Nothing here imports TensorFlow: the drop watcher looks at folders all day.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from pathlib import Path
+
+from bundle import manifest
+from bundle.errors import BundleError
+
+_SHARD = re.compile(r"variables\.data-\d{5}-of-(\d{5})")
+
+Fingerprint = frozenset[tuple[str, int, int]]
+
+
+class Wholeness(enum.Enum):
+    """How sure we are that all files of a candidate have arrived."""
+
+    PROVEN = "every file that its manifest lists is there, with the right checksum"
+    PLAUSIBLE = "nothing is known to be missing"
+    INCOMPLETE = "something is missing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A verdict and, when something is missing, what."""
+
+    wholeness: Wholeness
+    problem: str = ""
+
+
+def fingerprint(entry: Path) -> Fingerprint:
+    """Names, sizes and modification times of all files in `entry`: equal as long as nobody writes to it."""
+    found = set()
+    for path in (entry, *entry.rglob("*")):
+        try:
+            facts = path.stat()
+        except OSError:
+            continue  # It went away between the listing and the look.
+        found.add((str(path), facts.st_size, facts.st_mtime_ns))
+    return frozenset(found)
+
+
+def locate(entry: Path) -> Path | None:
+    """The SavedModel folder in `entry`: itself, or the only folder below it that holds a saved_model.pb."""
+    if (entry / "saved_model.pb").is_file():
+        return entry
+    nested = [path.parent for path in entry.glob("**/saved_model.pb")] if entry.is_dir() else []
+    return nested[0] if len(nested) == 1 else None
+
+
+def examine(entry: Path) -> Finding:
+    """Whether `entry` holds a whole SavedModel, as far as its files tell."""
+    if not entry.is_dir():
+        return _incomplete("it is a file; expected the folder of one SavedModel version")
+    folder = locate(entry)
+    if folder is None:
+        return _incomplete(_why_no_saved_model(entry))
+    if (folder / "saved_model.pb").stat().st_size == 0:
+        return _incomplete("saved_model.pb is empty")
+    missing = _missing_variables(folder)
+    if missing:
+        return _incomplete(missing)
+    return _against_manifest(folder)
+
+
+def _against_manifest(folder: Path) -> Finding:
+    try:
+        document = manifest.read(folder)
+    except BundleError as error:
+        return _incomplete(str(error))
+    if document is None or not document.files:
+        return Finding(Wholeness.PLAUSIBLE)
+    damage = manifest.damage(folder, document)
+    return _incomplete("; ".join(damage)) if damage else Finding(Wholeness.PROVEN)
+
+
+def _why_no_saved_model(entry: Path) -> str:
+    count = len(list(entry.glob("**/saved_model.pb")))
+    if count > 1:
+        return f"it holds {count} SavedModels; drop one version at a time"
+    if not any(entry.iterdir()):
+        return "the folder is empty; expected a saved_model.pb"
+    return "it holds no saved_model.pb; expected the folder of one SavedModel version"
+
+
+def _missing_variables(folder: Path) -> str:
+    """Which variable files are missing; whether there should be any at all only loading tells."""
+    variables = folder / "variables"
+    names = {path.name for path in variables.iterdir()} if variables.is_dir() else set()
+    shards = [match for match in map(_SHARD.fullmatch, names) if match]
+    if not names:
+        return ""
+    if "variables.index" not in names:
+        return "variables/variables.index is missing"
+    wanted = int(shards[0].group(1)) if shards else 1
+    if len(shards) < wanted:
+        return f"variables/ holds {len(shards)} of {wanted} data files"
+    return ""
+
+
+def _incomplete(problem: str) -> Finding:
+    return Finding(Wholeness.INCOMPLETE, problem)

@@ -1,0 +1,106 @@
+"""The operator's commands. TensorFlow is imported by none of them before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from bundle import output
+from bundle.environment import find_root, load
+from bundle.settings import Settings
+
+Command = Callable[[Settings, argparse.Namespace], int]
+
+
+def main() -> int:
+    """Run one command; its exit status."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    arguments = _parser().parse_args()
+    return output.run_command(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    settings = load(find_root())
+    command: Command = arguments.command
+    return command(settings, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rollout", description=__doc__)
+    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, help: str) -> argparse.ArgumentParser:
+        child: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help)
+        child.set_defaults(command=command)
+        return child
+
+    add("up", _up, "from nothing to an answered prediction; changes nothing when it runs already")
+    add("down", _down, "stop what `up` started")
+    add("restart", _restart, "stop and start the server")
+    train = add("train", _train, "train and publish the next version, and see it served")
+    train.add_argument("trainer_arguments", nargs="*", help="flags of `trainer train`, behind --")
+    add("status", _status, "what is served, what is in drop and in quarantine")
+    logs = add("logs", _logs, "the log of the server and the drop watcher")
+    logs.add_argument("--no-follow", action="store_true", help="end after what is there, also on a terminal")
+    add("watch", _watch, "watch the drop folder in the foreground (`up` runs this in the background)")
+    add("doctor", _doctor, "what this machine has, what is missing, what to do")
+    return parser
+
+
+def _up(settings: Settings, _: argparse.Namespace) -> int:
+    from rollout import operate
+
+    return operate.up(settings)
+
+
+def _down(settings: Settings, _: argparse.Namespace) -> int:
+    from rollout import operate
+
+    return operate.down(settings)
+
+
+def _restart(settings: Settings, _: argparse.Namespace) -> int:
+    from rollout import operate
+
+    return operate.restart(settings)
+
+
+def _train(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import operate
+
+    return operate.train(settings, arguments.trainer_arguments)
+
+
+def _status(settings: Settings, _: argparse.Namespace) -> int:
+    from rollout import status
+
+    return status.show(settings)
+
+
+def _logs(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import stack
+    from rollout.engines.choose import build
+
+    engine = stack.remembered(settings) or build("local", settings)
+    engine.logs(follow=output.is_terminal() and not arguments.no_follow)
+    return 0
+
+
+def _watch(settings: Settings, _: argparse.Namespace) -> int:
+    from rollout import watch
+    from rollout.engines.choose import build
+
+    return watch.main(settings, build("local", settings).client())
+
+
+def _doctor(settings: Settings, _: argparse.Namespace) -> int:
+    from rollout import doctor
+
+    return doctor.run(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""A small client of the TensorFlow Serving API: what the operator's commands ask a running server."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from typing import Any
+
+import requests
+
+from bundle.errors import BundleError
+
+TIMEOUT_S = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class VersionStatus:
+    """One version as the server reports it."""
+
+    version: int
+    state: str
+    error_code: str
+    error_message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Client:
+    """Talks to one server; every failure to reach it is a BundleError that names the address."""
+
+    host: str
+    rest_port: int
+    grpc_port: int
+
+    @property
+    def rest_url(self) -> str:
+        """Address of the REST API."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.rest_port}"
+
+    def versions(self, model: str) -> list[VersionStatus]:
+        """The versions of `model` that the server knows, highest first; empty when it knows none."""
+        reply = self._send("GET", f"/v1/models/{model}")
+        if reply.status_code == requests.codes.not_found:
+            return []
+        document = self._document(reply)
+        return [
+            VersionStatus(
+                version=int(entry["version"]),
+                state=entry["state"],
+                error_code=entry["status"]["error_code"],
+                error_message=entry["status"]["error_message"],
+            )
+            for entry in document["model_version_status"]
+        ]
+
+    def available(self, model: str) -> list[int]:
+        """The AVAILABLE versions of `model`, highest first."""
+        return [entry.version for entry in self.versions(model) if entry.state == "AVAILABLE"]
+
+    def predict(self, model: str, signature: str, image: bytes) -> list[float]:
+        """Logits for one encoded image, over REST."""
+        instance = {"b64": base64.b64encode(image).decode("ascii")}
+        body = {"signature_name": signature, "instances": [instance]}
+        document = self._document(self._send("POST", f"/v1/models/{model}:predict", json=body))
+        return [float(value) for value in document["predictions"][0]]
+
+    def predict_grpc(self, model: str, signature: str, image: bytes) -> list[float]:
+        """Logits for one encoded image, over gRPC."""
+        import grpc
+        from tensorflow.core.framework import types_pb2
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = model
+        request.model_spec.signature_name = signature
+        tensor = request.inputs["image_bytes_string"]
+        tensor.dtype = types_pb2.DT_STRING
+        tensor.tensor_shape.dim.add(size=1)
+        tensor.string_val.append(image)
+        with grpc.insecure_channel(f"{self.host}:{self.grpc_port}") as channel:
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            try:
+                reply = stub.Predict(request, timeout=TIMEOUT_S)
+            except grpc.RpcError as error:
+                raise BundleError(
+                    f"gRPC at {self.host}:{self.grpc_port}: {error.code().name} {error.details()}"
+                ) from error
+        return [float(value) for value in reply.outputs["output_0"].float_val]
+
+    def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        try:
+            return requests.request(method, self.rest_url + path, timeout=TIMEOUT_S, **arguments)
+        except requests.RequestException as error:
+            raise BundleError(f"nothing answers at {self.rest_url}; run: make up") from error
+
+    def _document(self, reply: requests.Response) -> Any:
+        if not reply.ok:
+            raise BundleError(f"{reply.request.method} {reply.url}: {reply.status_code} {reply.text[:500]}")
+        return reply.json()

@@ -1,0 +1,1 @@
+"""What can answer the TensorFlow Serving API for this bundle."""

@@ -1,0 +1,47 @@
+"""Is a port free, and if not, who has it?"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+
+import psutil
+
+from bundle.errors import BundleError
+
+
+def is_free(address: str, port: int) -> bool:
+    """Whether a server could listen on `address:port` now."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            return True
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise BundleError(f"cannot listen on {address}:{port}: {error.strerror}; check BIND in .env") from error
+
+
+def require_free(address: str, port: int, setting: str) -> None:
+    """Raise BundleError that names who listens on the port and what to type instead."""
+    if not is_free(address, port):
+        raise BundleError(
+            f"port {port} on {address} is taken{_by_whom(port)}; stop that, or take another: "
+            f"make up {setting}={_next_free(address, port)}"
+        )
+
+
+def _by_whom(port: int) -> str:
+    with contextlib.suppress(psutil.Error):  # Without rights the system does not say whose a socket is.
+        for connection in psutil.net_connections("tcp"):
+            address = tuple(connection.laddr)
+            if connection.status == psutil.CONN_LISTEN and address[1:2] == (port,) and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return ""
+
+
+def _next_free(address: str, port: int) -> int:
+    return next((n for n in range(port + 1000, min(port + 1100, 65536)) if is_free(address, n)), port + 1000)

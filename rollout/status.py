@@ -1,0 +1,93 @@
+"""`rollout status`: what is served, what is on disk, what waits in drop, what is in quarantine and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bundle import manifest, output
+from bundle.errors import BundleError
+from bundle.models_config import base_paths
+from bundle.settings import Settings
+from bundle.versions import version_folders
+from rollout import stack
+from rollout.client import Client, VersionStatus
+from rollout.drop import CLAIM_PREFIX
+
+_REASON_SUFFIX = ".reason.txt"
+_WIDTH = 100
+
+
+def show(settings: Settings) -> int:
+    """Print the state of every model; exit status 0 when the stack runs, 1 when it does not."""
+    engine = stack.running(settings)
+    client = engine.client() if engine else None
+    settings = engine.settings if engine else settings
+    where = f"{engine.client().rest_url}, gRPC port {settings.grpc_port}" if engine else "nothing is running"
+    output.line(f"engine: {engine.name} at {where}" if engine else f"{where}; run: make up")
+    listed = base_paths(settings.root / "models.config", settings.models_dir)
+    for model, base_path in listed.items():
+        _show_model(model, base_path, client)
+        _show_waiting(settings.drop_dir / model)
+        _show_quarantine(settings.quarantine_dir / model)
+    _show_strays(settings.drop_dir, set(listed))
+    return 0 if engine else 1
+
+
+def _show_model(model: str, base_path: Path, client: Client | None) -> None:
+    output.line(f"\n{model}")
+    folders = version_folders(base_path)
+    reported = {entry.version: entry for entry in _reported(client, model)}
+    for number in sorted({*folders, *reported}, reverse=True):
+        output.line(
+            f"  version {number:<6} {_state(reported.get(number), number in folders):<24} {_facts(folders.get(number))}"
+        )
+        entry = reported.get(number)
+        if entry and entry.error_message:
+            output.line(f"    {entry.error_code}: {entry.error_message[:_WIDTH]}")
+    if not folders and not reported:
+        output.line(f"  no version in {base_path}; run: make train")
+
+
+def _reported(client: Client | None, model: str) -> list[VersionStatus]:
+    try:
+        return client.versions(model) if client else []
+    except BundleError as error:
+        output.warn(str(error))
+        return []
+
+
+def _state(entry: VersionStatus | None, on_disk: bool) -> str:
+    state = entry.state if entry else "not loaded"
+    return state if on_disk else f"{state}, not on disk"
+
+
+def _facts(folder: Path | None) -> str:
+    if folder is None:
+        return ""
+    try:
+        document = manifest.read(folder)
+    except BundleError as error:
+        return f"unreadable manifest: {error}"
+    if document is None:
+        return "no manifest"
+    return f"{document.model_type}, test accuracy {document.test_accuracy:.4f}, {document.created}"
+
+
+def _show_waiting(folder: Path) -> None:
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name.startswith(CLAIM_PREFIX):
+            output.line(f"  being checked     {path.name.removeprefix(CLAIM_PREFIX)}")
+        elif not path.name.startswith("."):
+            output.line(f"  in drop           {path.name}")
+
+
+def _show_quarantine(folder: Path) -> None:
+    for reason in sorted(folder.glob(f"*{_REASON_SUFFIX}")) if folder.is_dir() else []:
+        text = reason.read_text(encoding="utf-8", errors="replace").strip()
+        output.line(f"  in quarantine     {reason.name.removesuffix(_REASON_SUFFIX)}: {text[:_WIDTH]}")
+
+
+def _show_strays(drop_dir: Path, listed: set[str]) -> None:
+    for path in sorted(drop_dir.iterdir()) if drop_dir.is_dir() else []:
+        if path.name not in listed and not path.name.startswith("."):
+            output.line(f"\n{path} is left alone: models.config lists no model {path.name}")

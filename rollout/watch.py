@@ -1,0 +1,169 @@
+"""The drop watcher: notices what is copied into drop/<Model>/ and waits until it is whole and quiet.
+
+The system's own notification (inotify through watchdog) wakes it; where that cannot be had it polls. A slow look
+round goes on in any case, because some shared file systems swallow notifications.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.polling import PollingObserver
+
+from bundle.errors import BundleError
+from bundle.models_config import base_paths
+from bundle.settings import Settings
+from rollout.candidate import Finding, Fingerprint, Wholeness, examine, fingerprint
+from rollout.client import Client
+from rollout.drop import Dropbox
+
+_PENDING_TICK_S = 0.25
+_IDLE_TICK_S = 2.0
+_PROVEN_QUIET_S = 0.5
+_CHANGES = frozenset({"created", "modified", "moved", "deleted", "closed"})
+
+log = logging.getLogger("drop")
+
+
+@dataclasses.dataclass
+class Waiting:
+    """A dropped entry that is being waited for: how it looked, and since when it looks like that."""
+
+    looks: Fingerprint
+    since: float
+    finding: Finding | None = None
+
+
+class Watcher:
+    """Looks after every dropbox of the models in models.config."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self.settings = settings
+        self.client = client
+        self.stopping = threading.Event()
+        self._wake = threading.Event()
+        self._waiting: dict[Path, Waiting] = {}
+        self._boxes: dict[str, Dropbox] = {}
+        self._warned: set[str] = set()
+
+    def run(self) -> None:
+        """Watch until `stop` is called."""
+        self.settings.drop_dir.mkdir(parents=True, exist_ok=True)
+        with _observed(self.settings.drop_dir, self._wake):
+            while not self.stopping.is_set():
+                self._wake.clear()
+                self.look()
+                self._wake.wait(_PENDING_TICK_S if self._waiting else _IDLE_TICK_S)
+                if self._waiting:
+                    self.stopping.wait(_PENDING_TICK_S)  # A copy under way wakes us at every block it writes.
+
+    def stop(self) -> None:
+        """End `run` after the entry at hand."""
+        self.stopping.set()
+        self._wake.set()
+
+    def look(self) -> None:
+        """Look once at every entry and act on those that are ready."""
+        self._open_boxes()
+        seen = set()
+        for box in self._boxes.values():
+            for entry in box.entries():
+                if self.stopping.is_set():
+                    return
+                seen.add(entry)
+                self._consider(box, entry)
+        self._waiting = {entry: state for entry, state in self._waiting.items() if entry in seen}
+
+    def _open_boxes(self) -> None:
+        try:
+            listed = base_paths(self.settings.root / "models.config", self.settings.models_dir)
+        except BundleError as error:
+            return self._warn_once(f"{error}; going on with the models known so far")
+        for model, base_path in listed.items():
+            if model not in self._boxes or self._boxes[model].base_path != base_path:
+                self._boxes[model] = Dropbox(self.settings, self.client, model, base_path)
+                self._boxes[model].recover()
+        for model in set(self._boxes) - set(listed):
+            del self._boxes[model]
+        for stray in self.settings.drop_dir.iterdir():
+            if stray.name not in listed and not stray.name.startswith("."):
+                self._warn_once(f"{stray} is left alone: models.config lists no model {stray.name}")
+        return None
+
+    def _consider(self, box: Dropbox, entry: Path) -> None:
+        now = time.monotonic()
+        looks = fingerprint(entry)
+        state = self._waiting.get(entry)
+        if state is None or state.looks != looks:
+            if state is None:
+                log.info("noticed %s/%s; waiting until it is whole and quiet", box.model, entry.name)
+            self._waiting[entry] = Waiting(looks, now)
+            return
+        quiet_s = now - state.since
+        if quiet_s < _PROVEN_QUIET_S:
+            return
+        state.finding = state.finding or examine(entry)
+        self._decide(box, entry, state.finding, quiet_s)
+
+    def _decide(self, box: Dropbox, entry: Path, finding: Finding, quiet_s: float) -> None:
+        whole = finding.wholeness
+        if whole is Wholeness.INCOMPLETE:
+            if quiet_s >= self.settings.drop_incomplete_seconds:
+                box.refuse(entry, finding.problem)
+        elif whole is Wholeness.PROVEN or quiet_s >= self.settings.drop_quiet_seconds:
+            box.accept(entry)
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            log.warning("%s", text)
+
+
+class _Wake(FileSystemEventHandler):
+    def __init__(self, wake: threading.Event) -> None:
+        self._wake = wake
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if event.event_type in _CHANGES:
+            self._wake.set()
+
+
+@contextlib.contextmanager
+def _observed(folder: Path, wake: threading.Event) -> Iterator[None]:
+    """Set `wake` at each change below `folder` for as long as the block runs."""
+    observer: BaseObserver = Observer()
+    observer.schedule(_Wake(wake), str(folder), recursive=True)
+    try:
+        observer.start()
+    except OSError as error:
+        log.warning("no notifications from the system (%s); polling %s instead", error, folder)
+        observer = PollingObserver(timeout=1)
+        observer.schedule(_Wake(wake), str(folder), recursive=True)
+        observer.start()
+    try:
+        yield
+    finally:
+        observer.stop()
+        observer.join()
+
+
+def main(settings: Settings, client: Client) -> int:
+    """Run the watcher in the foreground until SIGTERM or Ctrl-C; exit status 0."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    watcher = Watcher(settings, client)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: watcher.stop())
+    log.info("watching %s", settings.drop_dir)
+    watcher.run()
+    log.info("stopped")
+    return 0
