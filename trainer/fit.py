@@ -1,0 +1,103 @@
+"""Fit a model type to samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bundle.errors import BundleError
+from trainer import devices, pipeline, progress
+from trainer.best import BestEpoch
+from trainer.datasets.base import Samples
+from trainer.models import ImageClassifierModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Everything that decides how a fit goes, with no `auto` left."""
+
+    image_size: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int
+    seed: int
+    weights: str
+    mixed_precision: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A trained float32 model, its history (one mapping per epoch) and the epoch that its weights come from."""
+
+    model: Any
+    history: tuple[Mapping[str, float], ...]
+    best_epoch: int
+    stopped_early: bool
+
+
+def fit(
+    model_type: ImageClassifierModel,
+    plan: Plan,
+    classes: int,
+    train: Samples,
+    validation: Samples,
+    scratch: Path,
+) -> Fitted:
+    """Train and return the best epoch's model; its checkpoint is written into the folder `scratch`."""
+    data = pipeline.training_batches(train, plan.image_size, plan.batch_size, plan.seed, model_type.max_shift)
+    check = pipeline.batches(validation, plan.image_size, plan.batch_size)
+    steps = math.ceil(len(train) / plan.batch_size)
+    with devices.precision(plan.mixed_precision), devices.strategy().scope():
+        model = model_type.build(plan.image_size, classes, plan.weights)
+        _compile(model, plan, steps)
+    best = BestEpoch(scratch / "best.weights.h5", plan.patience)
+    report = progress.reporter(plan.epochs, steps)
+    callbacks = [keras.callbacks.TerminateOnNaN(), best, report]
+    try:
+        history = model.fit(data, validation_data=check, epochs=plan.epochs, callbacks=callbacks, verbose=0).history
+    finally:
+        report.close()
+    rows = _rows(history)
+    if best.epoch is None or not all(math.isfinite(row["loss"]) for row in rows):
+        raise BundleError(
+            f"the loss became infinite with LEARNING_RATE={plan.learning_rate:g}; try a tenth of it. "
+            "Nothing was published"
+        )
+    return Fitted(_in_float32(model_type, model, plan.image_size, classes), rows, best.epoch, best.stopped_early)
+
+
+def _compile(model: Any, plan: Plan, steps_per_epoch: int) -> None:
+    # The rate falls to nothing over the planned epochs, so that the last ones settle instead of jumping about.
+    rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * steps_per_epoch)
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+
+
+def _in_float32(model_type: ImageClassifierModel, trained: Any, image_size: int, classes: int) -> Any:
+    """The same network and weights in plain float32 on the CPU, whatever they were trained on and with.
+
+    Its logits are the reference for every engine, and mirrored or float16 graphs cannot be served everywhere.
+    """
+    import tensorflow as tf
+
+    with tf.device("/CPU:0"):
+        model = model_type.build(image_size, classes)
+        model.set_weights(trained.get_weights())
+    return model
+
+
+def _rows(history: Mapping[str, list[float]]) -> tuple[Mapping[str, float], ...]:
+    names = list(history)
+    return tuple(
+        {name: float(value) for name, value in zip(names, values, strict=True)}
+        for values in zip(*history.values(), strict=True)
+    )

@@ -1,0 +1,52 @@
+"""ResNet50V2, from random weights, from ImageNet's, or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bundle.errors import UsageError
+from trainer.models.base import ImageClassifierModel
+
+_MOMENTUM = 0.9
+
+
+class ResnetModel(ImageClassifierModel):
+    """Keras's ResNet50V2 without its top, averaged over the picture."""
+
+    image_size = 32
+    smallest_image_size = 32
+    epochs = 8
+    learning_rate = 1e-3
+    max_shift = 0.1
+
+    def layers(self, images: Any, weights: str) -> Any:
+        """ResNet50V2's features; `weights` is none, imagenet, or a file with weights of ResNet50V2 without top."""
+        import keras
+
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
+        backbone = keras.applications.ResNet50V2(
+            include_top=False, weights=_first_weights(weights), input_shape=images.shape[1:], pooling="avg"
+        )
+        if weights not in ("none", "imagenet"):
+            _load_file(backbone, weights)
+        for layer in backbone.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                # Keras's 0.99 needs hundreds of steps before the moving averages mean anything; on a small dataset
+                # that is most of the training, and validation accuracy jumps about until then.
+                layer.momentum = _MOMENTUM
+        return backbone(x)
+
+
+def _first_weights(weights: str) -> str | None:
+    return "imagenet" if weights == "imagenet" else None
+
+
+def _load_file(backbone: Any, weights: str) -> None:
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise UsageError(f"WEIGHTS={weights}: no such file; give none, imagenet, or a .weights.h5 file")
+    try:
+        backbone.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise UsageError(f"WEIGHTS={weights} does not hold weights of ResNet50V2 without its top: {error}") from error
