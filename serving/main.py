@@ -1,0 +1,110 @@
+"""The command `model-server`: reads the flags, starts the server, waits for the signal to end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from serving import commandline, logs
+from serving.errors import ServingError
+from serving.flags import Options
+
+log = logging.getLogger(__name__)
+
+FAILED = 255
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the model server until it is told to stop; returns its exit status."""
+    try:
+        options = commandline.parse(sys.argv[1:] if argv is None else argv)
+    except commandline.HelpRequested:
+        _say(commandline.usage())
+        return FAILED
+    except commandline.FlagError as error:
+        sys.stderr.write(f"{error}\n")
+        _say(f"{error}\n{commandline.usage()}")
+        return FAILED
+    if options.version:
+        _say(commandline.version_text())
+        return 0
+    logs.configure()
+    return _serve(options)
+
+
+def _serve(options: Options) -> int:
+    signals = Signals()
+    signals.install()
+    for flag in commandline.ineffective(options):
+        log.warning("--%s has no effect here (%s): %s", flag.name, flag.support, flag.help)
+    try:
+        return _run(options, signals)
+    except ServingError as error:
+        _say(f"Failed to start server. Error: {error}\n")
+        return _leave(FAILED)
+
+
+def _run(options: Options, signals: Signals) -> int:
+    from serving import startup
+
+    config = startup.check(options)
+    startup.check_ports(options)
+    from serving.server import Server
+
+    server = Server(options)
+    if not server.start(config, signals.stop):
+        return _leave(0)
+    signals.serving = True
+    signals.stop.wait()
+    log.info(
+        "Stopping: %d requests in flight have up to %d s to finish; a second signal ends them at once",
+        server.in_flight,
+        options.drain_timeout_seconds,
+    )
+    cut = server.stop(options.drain_timeout_seconds)
+    if cut:
+        log.warning("Stopped; %d requests were cut off after %d s", cut, options.drain_timeout_seconds)
+    else:
+        log.info("Stopped; no request was cut off")
+    return _leave(0)
+
+
+class Signals:
+    """SIGTERM and SIGINT: the first one asks to stop, the second one ends the process."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.serving = False
+
+    def install(self) -> None:
+        """Handle the signals from now on; only the main thread may call this."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.stop.is_set():
+            os._exit(128 + number)
+        self.stop.set()
+        if not self.serving:
+            os._exit(0)
+
+
+def _leave(status: int) -> int:
+    """End the process here and now: threads that are stuck in TensorFlow would hold up a normal exit."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Which servable answers a request, and what is to be served: the front of the version lifecycle.
+
+Two locks. `_changes` is held while a configuration or the picture of the disk is taken over; that covers file
+system calls, so it may be held for long. The lifecycle's own lock guards all state and is held for moments.
+Whoever holds the second never takes the first. Requests take neither: they read an immutable view.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from serving import config as models_config
+from serving import labels, storage
+from serving.config import BasePathMap, ModelSettings, ServerSettings
+from serving.errors import Code, ServingError, invalid, not_found
+from serving.flags import Options
+from serving.lifecycle import Lifecycle
+from serving.lookup import Lease, View
+from serving.model import Model
+from serving.version import Version, VersionStatus
+
+log = logging.getLogger(__name__)
+
+
+class Manager:
+    """The models of a server. Thread-safe."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._paths = BasePathMap.parse(options.base_path_map)
+        self._changes = threading.Lock()
+        self._settings: ServerSettings | None = None
+        self._life = Lifecycle(options)
+
+    # Requests
+
+    def acquire(self, model: str, version: int | None = None, label: str | None = None) -> Lease:
+        """Return a context manager that holds the version asked for; without one, the highest loaded.
+
+        Entering it raises ServingError: NOT_FOUND when it is not loaded, INVALID_ARGUMENT for an unknown label.
+        """
+        return Lease(self._view, model, version, label)
+
+    def status(self, model: str, version: int | None = None) -> list[VersionStatus]:
+        """Return the state of the model's versions, or of the one given, the highest number first.
+
+        Raises ServingError NOT_FOUND when there never was such a version.
+        """
+        with self._life.lock:
+            known = self._life.models[model].versions if model in self._life.models else {}
+            chosen = [v.status for number, v in known.items() if version is None or number == version]
+        if chosen:
+            return sorted(chosen, key=lambda status: -status.version)
+        if version is not None:
+            raise not_found(f"Could not find version {version} of model {model}")
+        raise not_found(f"Could not find any versions of model {model}")
+
+    def in_flight(self) -> int:
+        """How many requests hold a version now."""
+        with self._life.lock:
+            return sum(loaded.in_use for loaded in self._life.loaded())
+
+    def _view(self) -> View:
+        return self._life.view
+
+    # Configuration
+
+    def reload(self, config: Any, wait: bool = True) -> None:
+        """Serve what the ModelServerConfig `config` lists, and nothing else.
+
+        With `wait`, return when every newly added model has a version available. Raises ServingError: for a
+        config that is refused nothing changes; when a new model cannot be loaded the rest stays in force.
+        """
+        with self._changes:
+            settings = models_config.check(config, self._settings, self._paths)
+            if not settings.kind:
+                log.info("The config lists nothing: taking no action")
+                return
+            added = self._take_over(settings)
+            self._scan()
+        if wait:
+            self._wait_for(added)
+        if settings.wants_request_log:
+            raise invalid("No request-logger-creator provided.")
+
+    def poll(self) -> None:
+        """Look at all base paths, load what is new, unload what is gone, retry what has been mended."""
+        with self._changes:
+            self._scan()
+
+    def _take_over(self, settings: ServerSettings) -> list[str]:
+        life = self._life
+        before = self._settings.models if self._settings else {}
+        with life.lock:
+            life.labels = labels.updated(
+                settings.models,
+                life.labels,
+                life.is_available,
+                self._options.allow_version_labels_for_unavailable_models,
+            )
+            self._settings = settings
+            for name in before.keys() - settings.models.keys():
+                log.info("Model %s is not listed any more: unloading it", name)
+                life.models[name].configure(None)
+                life.advance(life.models[name])
+            for name, entry in settings.models.items():
+                _note_change(entry, before.get(name))
+                life.models.setdefault(name, Model(name)).configure(entry)
+            life.publish()
+        return sorted(settings.models.keys() - before.keys())
+
+    # The disk
+
+    def _scan(self) -> None:
+        if self._settings is None or self._options.file_system_poll_wait_seconds < 0:
+            return
+        for name, settings in self._settings.models.items():
+            model = self._life.models[name]
+            mended = self._mended(model)
+            try:
+                found: storage.Scan | ServingError = storage.scan(name, settings.base_path, settings.policy)
+            except ServingError as problem:
+                found = problem
+            with self._life.lock:
+                model.take(found)
+                model.retry(mended)
+                self._life.advance(model)
+
+    def _mended(self, model: Model) -> list[Version]:
+        """Return the versions that failed and whose content has changed since, and is not changing now."""
+        with self._life.lock:
+            failing = [(v, v.job.tried if v.job else v.tried, v.seen) for v in model.versions.values() if v.failing]
+        mended = []
+        for version, tried, before in failing:
+            version.seen = storage.fingerprint(version.path)
+            if version.seen == before != tried:
+                mended.append(version)
+        return mended
+
+    # Waiting and stopping
+
+    def ready(self) -> bool:
+        """Whether requests can be taken: at least one model serves, and the others do or cannot for now.
+
+        Raises ServingError when it is certain that none will.
+        """
+        with self._life.lock:
+            models = self._configured()
+            if not models:
+                return True
+            if any(model.available() for model in models):
+                return all(model.settled for model in models)
+            failures = {model.name: model.failure for model in models}
+        broken = {name: why for name, why in failures.items() if isinstance(why, Version)}
+        if broken and all(failures.values()):
+            raise _did_not_become_available("servable", broken)
+        return False
+
+    def wait_for_change(self, timeout_s: float) -> None:
+        """Return when a version may have changed its state, or the time is over."""
+        with self._life.lock:
+            self._life.changed.wait(timeout_s)
+
+    def shutdown(self, drain_s: float = 0.0) -> int:
+        """Unload everything, after at most `drain_s` seconds; returns how many requests were still running."""
+        return self._life.shutdown(drain_s)
+
+    def _configured(self) -> list[Model]:
+        return [model for model in self._life.models.values() if model.settings is not None]
+
+    def _wait_for(self, names: list[str]) -> None:
+        with self._life.lock:
+            while True:
+                models = [model for model in self._configured() if model.name in names]
+                if self._life.closing or all(m.available() or m.failure for m in models):
+                    break
+                self._life.changed.wait()
+            broken = {m.name: m.failure for m in models if m.expects_versions and m.failure}
+        if self._life.closing:
+            raise ServingError(Code.UNAVAILABLE, "The server is shutting down")
+        if broken:
+            raise _did_not_become_available("model", broken)
+
+
+def _note_change(entry: ModelSettings, before: ModelSettings | None) -> None:
+    if before is None:
+        log.info("Serving model %s from %s", entry.name, entry.base_path)
+    elif before.base_path != entry.base_path:
+        log.warning(
+            "Model %s moves from %s to %s: versions that are loaded stay as they are; to load their new files"
+            " remove the model, reload, and add it again",
+            entry.name,
+            before.base_path,
+            entry.base_path,
+        )
+
+
+def _did_not_become_available(kind: str, broken: dict[str, Any]) -> ServingError:
+    """The real server's text; what is broken is a Version that failed, or why there is none."""
+    parts = []
+    for name, why in sorted(broken.items()):
+        version = f" version: {why.number}" if isinstance(why, Version) else ""
+        parts.append(f"{{{{name: {name}{version}}} due to error: {why.code.name}: {why.message}}}, ")
+    text = f"{len(broken)} {kind}(s) did not become available: {{{''.join(parts)}}}"
+    return ServingError(Code.UNKNOWN, text)

@@ -1,0 +1,138 @@
+"""One model: its versions and what its policy wants of them. Guarded by the manager's lock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from serving import policy
+from serving.config import ModelSettings
+from serving.errors import Code, ServingError
+from serving.storage import Scan
+from serving.version import Loaded, State, Version
+
+log = logging.getLogger(__name__)
+
+
+class Model:
+    """The versions of a model that are, or ever were, aspired. Those that ended stay listed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.settings: ModelSettings | None = None
+        self.versions: dict[int, Version] = {}
+        self.found: Mapping[int, Path] = {}
+        self.problem: ServingError | None = None
+        self._remarks: tuple[str, ...] = ()
+
+    def configure(self, settings: ModelSettings | None) -> None:
+        """Take over an entry of models.config; None when the model is not listed any more."""
+        before, self.settings = self.settings, settings
+        if settings is None or before is None:
+            self.found, self.problem, self._remarks = {}, None, ()
+
+    def take(self, found: Scan | ServingError) -> None:
+        """Take over what is on disk; when it cannot be read, what was found before stays in force."""
+        if isinstance(found, ServingError):
+            if self.problem is None or self.problem.message != found.message:
+                log.error("FileSystemStoragePathSource encountered a filesystem access error: %s", found.message)
+            self.problem = found
+            return
+        if self.problem is not None:
+            log.info("The base path of %s can be read now", self.name)
+        self._warn_new(found.remarks)
+        self.found, self.problem = found.versions, None
+        for number, version in self.versions.items():
+            if number not in found.versions:
+                version.failing = False
+
+    def retry(self, mended: Iterable[Version]) -> None:
+        """Give versions whose content has changed another chance."""
+        for version in mended:
+            if version.job is not None:
+                version.job.content_changed()
+            elif version.failing:
+                log.info("The content of %s has changed: %s may be loaded again", version.path, version)
+                version.failing = False
+
+    def update_aspired(self) -> None:
+        """Mark which versions are wanted now."""
+        wanted = self._wanted()
+        for number, version in self.versions.items():
+            if version.aspired and number not in wanted:
+                self._drop(version)
+        for number in wanted:
+            self._aspire(number)
+
+    def available(self) -> dict[int, Loaded]:
+        """The versions that requests may use."""
+        return {
+            number: version.loaded
+            for number, version in self.versions.items()
+            if version.loaded is not None and version.state is State.AVAILABLE
+        }
+
+    def available_and_aspired(self) -> set[int]:
+        """The numbers of the versions that serve and are wanted."""
+        return {number for number in self.available() if self.versions[number].aspired}
+
+    @property
+    def expects_versions(self) -> bool:
+        """Whether it is meant to serve anything."""
+        chosen = self.settings.policy if self.settings else None
+        return chosen is not None and chosen != policy.Specific(frozenset())
+
+    @property
+    def aspired(self) -> list[Version]:
+        """The versions that are wanted, the highest first."""
+        return sorted(
+            (version for version in self.versions.values() if version.aspired),
+            key=lambda version: -version.number,
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Whether it serves, or nothing that is on disk can be expected to serve soon."""
+        return bool(self.available()) or all(version.failing for version in self.aspired)
+
+    @property
+    def failure(self) -> Version | ServingError | None:
+        """Why it never will serve what is on disk now; None while it serves or there is hope."""
+        if self.available() or not all(version.given_up for version in self.aspired):
+            return None
+        if self.aspired:
+            return self.aspired[0]
+        return self.problem or ServingError(Code.NOT_FOUND, " ".join(self._remarks) or "no version was found")
+
+    def _wanted(self) -> set[int]:
+        if self.settings is None:
+            return set()
+        failing = {number for number, version in self.versions.items() if version.failing}
+        return policy.aspired(self.settings.policy, self.found, failing)
+
+    def _aspire(self, number: int) -> None:
+        path = self.found[number]
+        version = self.versions.get(number)
+        if version is None:
+            version = self.versions[number] = Version(self.name, number, path)
+        if version.aspired:
+            return
+        version.aspired = True
+        if version.state is State.END and not version.failing:
+            version.set(State.START)
+        if version.loaded is None and version.job is None:
+            version.path = path
+        elif version.path != path:
+            log.warning("%s stays loaded from %s; %s is ignored", version, version.path, path)
+
+    def _drop(self, version: Version) -> None:
+        version.aspired = False
+        if version.job is not None:
+            version.job.cancel()
+
+    def _warn_new(self, remarks: tuple[str, ...]) -> None:
+        for remark in remarks:
+            if remark not in self._remarks:
+                log.warning("%s", remark)
+        self._remarks = remarks

@@ -1,0 +1,116 @@
+"""The running server: models first, then the ports; at the end the other way round."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from serving.errors import ServingError
+from serving.flags import Options
+from serving.manager import Manager
+from serving.polling import ConfigPoller, DiskPoller
+from serving.startup import port_error
+
+log = logging.getLogger(__name__)
+
+
+class Front(Protocol):
+    """What takes requests from the network."""
+
+    def stop_accepting(self) -> None:
+        """Take no new connections."""
+
+    def close(self, drain_s: float) -> None:
+        """Let running requests finish for at most `drain_s` seconds, then end."""
+
+
+class Server:
+    """A manager with its pollers and its fronts. To be started and stopped once."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._manager = Manager(options)
+        self._disk = DiskPoller(self._manager, options.file_system_poll_wait_seconds)
+        self._config = ConfigPoller(
+            self._manager, options.model_config_file, options.model_config_file_poll_wait_seconds
+        )
+        self._fronts: list[Front] = []
+
+    def start(self, config: Any, stop: threading.Event) -> bool:
+        """Load what `config` lists and open the ports; False when `stop` was set before that.
+
+        Raises ServingError when there is nothing to serve or a port cannot be had.
+        """
+        self._manager.reload(config, wait=False)
+        self._disk.start()
+        if not self._wait_until_ready(stop):
+            return False
+        self._open()
+        self._config.start()
+        # What was made up to here lives as long as the server: looking at it again at each collection would
+        # only make requests wait.
+        gc.collect()
+        gc.freeze()
+        return True
+
+    def stop(self, drain_s: float) -> int:
+        """Take no new requests, wait for the running ones, unload; returns how many were cut off."""
+        deadline = time.monotonic() + drain_s
+        self._config.stop()
+        self._disk.stop()
+        for front in self._fronts:
+            front.stop_accepting()
+        with ThreadPoolExecutor(len(self._fronts) or 1) as pool:
+            list(pool.map(lambda front: front.close(max(0.0, deadline - time.monotonic())), self._fronts))
+        return self._manager.shutdown(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered now."""
+        return self._manager.in_flight()
+
+    def _wait_until_ready(self, stop: threading.Event) -> bool:
+        told = time.monotonic()
+        while not self._manager.ready():
+            if stop.is_set():
+                return False
+            self._manager.wait_for_change(0.1)
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                log.warning("Still waiting for a first version to serve; the ports stay closed until then")
+        return not stop.is_set()
+
+    def _open(self) -> None:
+        from serving.grpc_service import start_grpc
+        from serving.http import start_rest
+
+        options = self._options
+        try:
+            self._fronts.append(start_grpc(self._manager, options))
+        except OSError as error:
+            raise port_error("port", options.host, options.port, error) from None
+        log.info("Running gRPC ModelServer at %s:%d ...", options.host, options.port)
+        if options.rest_api_port and options.rest_api_port == options.port:
+            log.error(
+                "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST"
+                " API. Skipped exporting HTTP/REST API."
+            )
+        elif options.rest_api_port:
+            self._open_rest(start_rest)
+
+    def _open_rest(self, start_rest: Any) -> None:
+        options = self._options
+        try:
+            self._fronts.append(start_rest(self._manager, options))
+        except OSError as error:
+            raise port_error("rest_api_port", options.host, options.rest_api_port, error) from None
+        log.info("Exporting HTTP/REST API at:%s:%d ...", options.host, options.rest_api_port)
+
+
+def describe(error: ServingError) -> str:
+    """The line with which the real server says that it cannot start."""
+    return f"Failed to start server. Error: {error}"

@@ -1,0 +1,86 @@
+"""Checks of the flags against each other and of the files they name, in the real server's order and words."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any
+
+from serving import loading, textproto
+from serving.config import from_options
+from serving.errors import Code, ServingError, invalid
+from serving.flags import Options
+
+
+def check(options: Options) -> Any:
+    """Return the ModelServerConfig to start with; raises ServingError for what the server cannot start with."""
+    if not options.port and not options.grpc_socket_path:
+        raise invalid("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
+    if options.use_alts_credentials and options.ssl_config_file:
+        raise invalid("Either use_alts_credentials must be false or ssl_config_file must be empty.")
+    config = from_options(options)
+    _check_batching(options)
+    loading.check_parallelism(options)
+    if options.ssl_config_file:
+        textproto.read(options.ssl_config_file, textproto.SSLConfig)
+    if options.monitoring_config_file:
+        textproto.read(options.monitoring_config_file, textproto.MonitoringConfig)
+    return config
+
+
+def check_ports(options: Options) -> None:
+    """Refuse ports that another process holds, before any time goes into loading models."""
+    for flag, port in (("port", options.port), ("rest_api_port", options.rest_api_port)):
+        if port:
+            _check_port(flag, options.host, port)
+
+
+def port_error(flag: str, host: str, port: int, error: OSError) -> ServingError:
+    """Say why a port cannot be listened on, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        reason = "is already in use: stop the process that holds it, or choose another port"
+    else:
+        reason = f"cannot be listened on ({error.strerror or error})"
+    return ServingError(Code.UNAVAILABLE, f"Port {port} on {host} (--{flag}) {reason}")
+
+
+def _check_port(flag: str, host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen()
+        except OSError as error:
+            raise port_error(flag, host, port, error) from None
+
+
+def _check_batching(options: Options) -> None:
+    if not options.enable_batching:
+        if options.batching_parameters_file:
+            raise invalid(
+                "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+            )
+        return
+    if options.batching_parameters_file:
+        _check_batching_file(textproto.read(options.batching_parameters_file, textproto.BatchingParameters))
+
+
+def _check_batching_file(parameters: Any) -> None:
+    """Refuse values of which some make the real server crash."""
+    for name, lowest in (("num_batch_threads", 1), ("max_batch_size", 1), ("max_execution_batch_size", 1)):
+        _at_least(parameters, name, lowest)
+    _at_least(parameters, "batch_timeout_micros", 0)
+    largest = parameters.max_batch_size.value if parameters.HasField("max_batch_size") else 1000
+    if parameters.max_execution_batch_size.value > largest:
+        raise invalid(
+            f"max_execution_batch_size must not exceed max_batch_size; they are"
+            f" {parameters.max_execution_batch_size.value} and {largest}"
+        )
+
+
+def _at_least(parameters: Any, name: str, lowest: int) -> None:
+    if parameters.HasField(name):
+        value = getattr(parameters, name).value
+        if value < lowest:
+            raise invalid(f"{name} must be {'positive' if lowest else 'non-negative'}; was {value}")

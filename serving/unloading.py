@@ -1,0 +1,45 @@
+"""Taking a version down: after its last request, and so that its memory goes back to the system."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import logging
+import threading
+from collections.abc import Callable
+
+from serving.version import Loaded
+
+log = logging.getLogger(__name__)
+
+
+def start(loaded: Loaded, done: Callable[[], None]) -> threading.Thread:
+    """Retire `loaded`, close it when its last request has ended, then call `done`; all of it in a thread."""
+    loaded.retire()
+    name = f"unload-{loaded.handle.model}-{loaded.handle.version}"
+    thread = threading.Thread(target=_unload, args=(loaded, done), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def release_memory() -> None:
+    """Collect what only cycles keep alive, and give free heap pages back to the system."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):  # other C libraries than glibc
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _unload(loaded: Loaded, done: Callable[[], None]) -> None:
+    loaded.wait_idle()
+    try:
+        loaded.handle.servable.close()
+    except Exception:
+        log.exception(
+            "Closing %s version %d failed; its memory may not be free",
+            loaded.handle.model,
+            loaded.handle.version,
+        )
+    done()
+    del loaded
+    release_memory()
