@@ -1,0 +1,1 @@
+"""Bytes to tensors and back: the JSON of the REST API, TensorProtos, tf.Examples."""

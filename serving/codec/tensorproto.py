@@ -1,0 +1,180 @@
+"""TensorProto to NumPy and back, with the leniency of TensorFlow's own parser."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from serving.codec import dtypes
+
+Array = npt.NDArray[Any]
+
+_FIELDS = {
+    1: "float_val",
+    2: "double_val",
+    3: "int_val",
+    4: "int_val",
+    5: "int_val",
+    6: "int_val",
+    7: "string_val",
+    8: "scomplex_val",
+    9: "int64_val",
+    10: "bool_val",
+    14: "half_val",
+    17: "int_val",
+    18: "dcomplex_val",
+    19: "half_val",
+    22: "uint32_val",
+    23: "uint64_val",
+}
+_HALVES = (14, 19)
+_COMPLEX = {8: np.float32, 18: np.float64}
+_MAX_DIMENSIONS = 64
+
+
+class Unparsable(ValueError):
+    """A TensorProto that TensorFlow refuses."""
+
+
+def to_array(proto: Any) -> Array:
+    """Return the tensor in `proto`; strings become object arrays of bytes.
+
+    Fewer values than the shape needs repeat the last one, none are zeros, more are ignored. Raises
+    Unparsable for a missing type, a bad shape, or `tensor_content` of the wrong length.
+    """
+    shape = _shape(proto.tensor_shape)
+    if proto.dtype not in _FIELDS:
+        raise Unparsable(f"dtype {proto.dtype}")
+    size = math.prod(shape)
+    if proto.tensor_content:
+        return _from_content(proto, shape, size)
+    if proto.dtype == dtypes.STRING:
+        return _strings(list(proto.string_val), size).reshape(shape)
+    return _from_values(proto, size).reshape(shape)
+
+
+def fill(proto: Any, dtype: int, value: Array, as_content: bool) -> None:
+    """Write `value` into the empty TensorProto `proto`, in typed fields or, if asked for, as raw content."""
+    proto.dtype = dtype
+    shape = proto.tensor_shape
+    shape.SetInParent()
+    for size in value.shape:
+        shape.dim.add(size=size)
+    if dtype == dtypes.STRING:
+        if as_content:
+            proto.tensor_content = _string_content(value)
+        else:
+            proto.string_val.extend(value.reshape(-1).tolist())
+        return
+    flat = np.ascontiguousarray(value).reshape(-1)
+    if as_content:
+        proto.tensor_content = flat.tobytes()
+    elif dtype in _FIELDS:
+        _fill_values(proto, dtype, flat)
+
+
+def numpy_type(dtype: int) -> npt.DTypeLike:
+    """The NumPy type of a TensorFlow type that has one."""
+    if dtype in dtypes.JSON:
+        return dtypes.JSON[dtype]
+    import tensorflow as tf
+
+    return tf.dtypes.as_dtype(dtype).as_numpy_dtype  # type: ignore[no-any-return]
+
+
+def _shape(proto: Any) -> list[int]:
+    shape = [dim.size for dim in proto.dim]
+    if proto.unknown_rank or len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
+        raise Unparsable("shape")
+    if math.prod(shape) >= 2**40:  # more elements than any machine holds; NumPy would try
+        raise Unparsable("size")
+    return shape
+
+
+def _from_content(proto: Any, shape: list[int], size: int) -> Array:
+    content = proto.tensor_content
+    if proto.dtype == dtypes.STRING:
+        return _strings_from_content(content, size).reshape(shape)
+    kind = np.dtype(numpy_type(proto.dtype))
+    if len(content) != size * kind.itemsize:
+        raise Unparsable("tensor_content")
+    # A copy, because TensorFlow wants its feeds aligned and bytes objects are not.
+    return np.frombuffer(content, dtype=kind).copy().reshape(shape)
+
+
+def _strings_from_content(content: bytes, size: int) -> Array:
+    lengths, at = [], 0
+    for _ in range(size):
+        length, at = _varint(content, at)
+        lengths.append(length)
+    if at + sum(lengths) != len(content):
+        raise Unparsable("tensor_content")
+    values = []
+    for length in lengths:
+        values.append(content[at : at + length])
+        at += length
+    return _strings(values, size)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(data) and shift < 64:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise Unparsable("tensor_content")
+
+
+def _string_content(value: Array) -> bytes:
+    flat = value.reshape(-1).tolist()
+    return b"".join(_encode_varint(len(item)) for item in flat) + b"".join(flat)
+
+
+def _encode_varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _strings(values: list[bytes], size: int) -> Array:
+    last = values[-1] if values else b""
+    array = np.full(size, last, dtype=object)
+    array[: len(values)] = values[:size]
+    return array
+
+
+def _from_values(proto: Any, size: int) -> Array:
+    values = np.array(getattr(proto, _FIELDS[proto.dtype]))
+    kind = np.dtype(numpy_type(proto.dtype))
+    if not values.size:
+        return np.zeros(size, dtype=kind)
+    if proto.dtype in _HALVES:
+        values = values.astype(np.uint16).view(kind)
+    elif proto.dtype in _COMPLEX:
+        part = _COMPLEX[proto.dtype]
+        values = values[: values.size // 2 * 2].astype(part).view(kind)
+    else:
+        with np.errstate(all="ignore"):
+            values = values.astype(kind)
+    if values.size >= size:
+        return values[:size]
+    filled = np.full(size, values[-1] if values.size else 0, dtype=kind)
+    filled[: values.size] = values
+    return filled
+
+
+def _fill_values(proto: Any, dtype: int, flat: Array) -> None:
+    if dtype in _HALVES:
+        flat = flat.view(np.uint16)
+    elif dtype in _COMPLEX:
+        flat = flat.view(_COMPLEX[dtype])
+    getattr(proto, _FIELDS[dtype]).extend(flat.tolist())
