@@ -1,0 +1,67 @@
+"""The `trainer` command: train and publish a version, or verify one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from bundle import environment, output
+from bundle.errors import BundleError
+from bundle.settings import TRAINER
+
+
+def main() -> int:
+    """Run the command; returns its exit status (0 done, 1 failed, 2 wrong use, 3 refused, 130 interrupted)."""
+    arguments = _parser().parse_args()
+    return output.run_command(lambda: _run(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trainer", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    train = commands.add_parser(
+        "train",
+        help="train a model and publish it as the next version",
+        description="Train a model on a dataset and publish it as the next version. Flags win over .env.",
+    )
+    environment.add_arguments(train, TRAINER)
+    verify = commands.add_parser(
+        "verify",
+        help="load a version and compare its answers with its manifest",
+        description="Load a version and compare its answers with the logits in its manifest; publishes nothing.",
+    )
+    verify.add_argument("path", type=Path, help="the folder of the version")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "verify":
+        return _verify(arguments.path)
+    settings = environment.load(environment.find_root(), environment.overrides_from(arguments))
+    _quieten_tensorflow()
+    from trainer import train
+
+    train.train(settings)
+    return 0
+
+
+def _verify(path: Path) -> int:
+    if not path.is_dir():
+        raise BundleError(f"{path} is not a folder; give the folder of one version")
+    _quieten_tensorflow()
+    from trainer import verify
+
+    difference = verify.verify(path)
+    output.line(f"reproduces the trained model's logits within {max(difference, 1e-9):.1g}")
+    return 0
+
+
+def _quieten_tensorflow() -> None:
+    """Keep TensorFlow's greetings out of the output, unless the user asked for them."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import logging
+
+    import tensorflow as tf
+
+    tf.get_logger().setLevel(logging.ERROR)
