@@ -18,7 +18,6 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
     def __init__(self, checkpoint: Path, patience: int) -> None:
         super().__init__()
         self.epoch: int | None = None
-        self.stopped_early = False
         self._checkpoint = checkpoint
         self._patience = patience
         self._score = (float("-inf"), float("-inf"))
@@ -30,7 +29,6 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
             self.epoch, self._score = epoch, score
             self.model.save_weights(self._checkpoint)
         elif epoch - self.epoch >= self._patience:
-            self.stopped_early = True
             self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:

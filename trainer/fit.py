@@ -33,12 +33,11 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A trained float32 model, its history (one mapping per epoch) and the epoch that its weights come from."""
+    """A trained float32 model, its history (one mapping per epoch) and the index of the epoch its weights are from."""
 
     model: Any
     history: tuple[Mapping[str, float], ...]
     best_epoch: int
-    stopped_early: bool
 
 
 def fit(
@@ -60,7 +59,9 @@ def fit(
     report = progress.reporter(plan.epochs, steps)
     callbacks = [keras.callbacks.TerminateOnNaN(), best, report]
     try:
-        history = model.fit(data, validation_data=check, epochs=plan.epochs, callbacks=callbacks, verbose=0).history
+        history = model.fit(
+            data, validation_data=check, epochs=plan.epochs, callbacks=callbacks, shuffle=False, verbose=0
+        ).history
     finally:
         report.close()
     rows = _rows(history)
@@ -69,7 +70,7 @@ def fit(
             f"the loss became infinite with LEARNING_RATE={plan.learning_rate:g}; try a tenth of it. "
             "Nothing was published"
         )
-    return Fitted(_in_float32(model_type, model, plan.image_size, classes), rows, best.epoch, best.stopped_early)
+    return Fitted(_in_float32(model_type, model, plan.image_size, classes), rows, best.epoch)
 
 
 def _compile(model: Any, plan: Plan, steps_per_epoch: int) -> None:

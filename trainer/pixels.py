@@ -16,14 +16,24 @@ def resize(images: Any, size: int) -> Any:
     return tf.image.resize(images, (size, size))
 
 
-def decode(contents: Any, size: int) -> Any:
-    """Float32 [size, size, 3] in 0..255 from one encoded image."""
-    # Asked for three channels, the decoder refuses grey and RGBA bitmaps; so it gives what is there.
+def open_image(contents: Any) -> Any:
+    """Uint8 [height, width, channels] from one encoded image, with the channels that it has."""
+    # Asked for three channels, the decoder would refuse grey and RGBA bitmaps.
     image = tf.io.decode_image(contents, channels=0, expand_animations=False)
     image.set_shape((None, None, None))
-    image = resize(image, size)
-    grey = tf.shape(image)[-1] < 3
-    image = tf.gather(image, tf.where(grey, [0, 0, 0], [0, 1, 2]), axis=-1)
+    return image
+
+
+def to_rgb(image: Any) -> Any:
+    """[height, width, 3] from [height, width, 1 to 4 channels]."""
+    is_grey = tf.shape(image)[-1] < 3
+    return tf.gather(image, tf.where(is_grey, [0, 0, 0], [0, 1, 2]), axis=-1)
+
+
+def decode(contents: Any, size: int) -> Any:
+    """Float32 [size, size, 3] in 0..255 from one encoded image."""
+    # Resized first: picking channels costs by the pixel.
+    image = to_rgb(resize(open_image(contents), size))
     return tf.ensure_shape(image, (size, size, 3))
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """One [height, width] array of grey values as a PNG file."""
+    """A PNG file from one array: grey [height, width] or RGB [height, width, 3]."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     return file.getvalue()

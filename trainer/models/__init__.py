@@ -28,6 +28,6 @@ def get(name: str) -> ImageClassifierModel:
 
 
 def _subclasses(parent: type) -> set[type]:
-    children = set(parent.__subclasses__())
+    children: set[type] = set(parent.__subclasses__())
     deeper = {below for child in children for below in _subclasses(child)}
     return {found for found in children | deeper if not inspect.isabstract(found)}
