@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bundle import output
@@ -45,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     add("status", _status, "what is served, what is in drop and in quarantine")
     logs = add("logs", _logs, "the log of the server and the drop watcher")
     logs.add_argument("--no-follow", action="store_true", help="end after what is there, also on a terminal")
-    add("watch", _watch, "watch the drop folder in the foreground (`up` runs this in the background)")
+    watch = add("watch", _watch, "watch the drop folder in the foreground (`up` runs this in the background)")
+    watch.add_argument("--alive-file", metavar="PATH", type=Path, help="touched at each look round, for a health check")
+    watch.add_argument("--server", metavar="HOST", help="host of the server, when it is not on this machine")
     add("doctor", _doctor, "what this machine has, what is missing, what to do")
     return parser
 
@@ -89,11 +93,13 @@ def _logs(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _watch(settings: Settings, _: argparse.Namespace) -> int:
+def _watch(settings: Settings, arguments: argparse.Namespace) -> int:
     from rollout import watch
     from rollout.engines.choose import build
 
-    return watch.main(settings, build("local", settings).client())
+    client = build("local", settings).client()
+    client = dataclasses.replace(client, host=arguments.server or client.host)
+    return watch.main(settings, client, arguments.alive_file)
 
 
 def _doctor(settings: Settings, _: argparse.Namespace) -> int:

@@ -45,12 +45,13 @@ class Waiting:
 
 
 class Watcher:
-    """Looks after every dropbox of the models in models.config."""
+    """Looks after every dropbox of the models in models.config; touches `alive_file` at each look round."""
 
-    def __init__(self, settings: Settings, client: Client) -> None:
+    def __init__(self, settings: Settings, client: Client, alive_file: Path | None = None) -> None:
         self.settings = settings
         self.client = client
         self.stopping = threading.Event()
+        self._alive_file = alive_file
         self._wake = threading.Event()
         self._waiting: dict[Path, Waiting] = {}
         self._boxes: dict[str, Dropbox] = {}
@@ -74,6 +75,8 @@ class Watcher:
 
     def look(self) -> None:
         """Look once at every entry and act on those that are ready."""
+        if self._alive_file is not None:
+            self._alive_file.touch()
         self._open_boxes()
         seen = set()
         for box in self._boxes.values():
@@ -157,10 +160,10 @@ def _observed(folder: Path, wake: threading.Event) -> Iterator[None]:
         observer.join()
 
 
-def main(settings: Settings, client: Client) -> int:
+def main(settings: Settings, client: Client, alive_file: Path | None) -> int:
     """Run the watcher in the foreground until SIGTERM or Ctrl-C; exit status 0."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    watcher = Watcher(settings, client)
+    watcher = Watcher(settings, client, alive_file)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watcher.stop())
     log.info("watching %s", settings.drop_dir)

@@ -68,7 +68,13 @@ class ComposeEngine(Engine):
 
     def _folders(self) -> list[Path]:
         settings = self.settings
-        return [settings.models_dir, settings.drop_dir, settings.quarantine_dir, settings.runs_dir]
+        return [
+            settings.models_dir,
+            settings.drop_dir,
+            settings.quarantine_dir,
+            settings.runs_dir,
+            settings.data_dir,  # Docker would make a missing one as root.
+        ]
 
     def _server_image(self) -> str:
         images = {
@@ -77,6 +83,9 @@ class ComposeEngine(Engine):
             "embedded": self.settings.embedded_image,
         }
         return images[self.name]
+
+    def _trainer_downloads(self) -> bool:
+        return self.settings.dataset == "mnist" or self.settings.weights == "imagenet"
 
     def _must(self, *arguments: str) -> None:
         answer = self._compose(*arguments)
@@ -103,6 +112,7 @@ class ComposeEngine(Engine):
         return {
             **values,
             "SERVER_IMAGE": self._server_image(),
+            "TRAINER_NETWORK": "bridge" if self._trainer_downloads() else "none",
             "BUNDLE_UID": str(os.getuid()),
             "BUNDLE_GID": str(os.getgid()),
         }
