@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from trainer import pixels
+from trainer import pixels, quiet
 
 IMAGES = "input_tensor"
 ENCODED = "image_bytes_string"
@@ -46,7 +46,9 @@ def frozen(model: Any, image_size: int) -> Core:
 
     spec = tf.TensorSpec((None, image_size, image_size, 3), tf.float32, "images")
     concrete = tf.function(logits, autograph=False).get_concrete_function(spec)
-    constant = convert_variables_to_constants_v2(concrete)
+    # The optimiser reports the machine's devices through a logger that is not set up yet.
+    with quiet.native_stderr():
+        constant = convert_variables_to_constants_v2(concrete)
     return lambda images: constant(images)[0]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.errors import UsageError
+from trainer.downloads import downloading
 from trainer.models.base import ImageClassifierModel
 
 _MOMENTUM = 0.9
@@ -25,11 +26,7 @@ class ResnetModel(ImageClassifierModel):
         import keras
 
         x = keras.layers.Rescaling(1 / 127.5, offset=-1)(images)
-        backbone = keras.applications.ResNet50V2(
-            include_top=False, weights=_first_weights(weights), input_shape=images.shape[1:], pooling="avg"
-        )
-        if weights not in ("none", "imagenet"):
-            _load_file(backbone, weights)
+        backbone = _backbone(images.shape[1:], weights)
         for layer in backbone.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 # Keras's 0.99 needs hundreds of steps before the moving averages mean anything; on a small dataset
@@ -38,8 +35,17 @@ class ResnetModel(ImageClassifierModel):
         return backbone(x)
 
 
-def _first_weights(weights: str) -> str | None:
-    return "imagenet" if weights == "imagenet" else None
+def _backbone(shape: tuple[int, ...], weights: str) -> Any:
+    import keras
+
+    options: dict[str, Any] = {"include_top": False, "input_shape": shape, "pooling": "avg"}
+    if weights == "imagenet":
+        with downloading("ImageNet weights of ResNet50V2", "set WEIGHTS=none or WEIGHTS=<file>"):
+            return keras.applications.ResNet50V2(weights="imagenet", **options)
+    backbone = keras.applications.ResNet50V2(weights=None, **options)
+    if weights != "none":
+        _load_file(backbone, weights)
+    return backbone
 
 
 def _load_file(backbone: Any, weights: str) -> None:
