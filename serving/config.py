@@ -72,7 +72,7 @@ class BasePathMap:
         """Return where `base_path` is on this machine; the first pair that fits counts."""
         for source, target in self.pairs:
             if base_path == source or base_path.startswith(source + "/"):
-                return Path((target or "/") + base_path[len(source) :])
+                return Path(target or "/", base_path[len(source) + 1 :])
         return Path(base_path)
 
 

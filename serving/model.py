@@ -31,6 +31,8 @@ class Model:
         before, self.settings = self.settings, settings
         if settings is None or before is None:
             self.found, self.problem, self._remarks = {}, None, ()
+            for version in self.versions.values():
+                version.failing = False
 
     def take(self, found: Scan | ServingError) -> None:
         """Take over what is on disk; when it cannot be read, what was found before stays in force."""

@@ -1,0 +1,90 @@
+"""Models without TensorFlow, for tests of what happens around a load: threads, order, failures."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from serving.config import ModelServerConfig
+from serving.errors import Code, ServingError
+from serving.manager import Manager
+
+
+class FakeServable:
+    """Stands for a loaded version; knows whether it was closed while in use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeLoader:
+    """Loads folders whose file `model` says "good"; can be made to wait, and counts what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.made: list[FakeServable] = []
+        self._held: dict[str, threading.Event] = {}
+        self._lock = threading.Lock()
+
+    def hold(self, folder: str) -> Callable[[], None]:
+        """Make loads of `<model>/<version>` wait until the returned function is called."""
+        self._held[folder] = event = threading.Event()
+        return event.set
+
+    def load(self, path: Path, options: Any) -> FakeServable:
+        folder = f"{path.parent.name}/{path.name}"
+        with self._lock:
+            self.asked.append(folder)
+        held = self._held.get(folder)
+        if held is not None:
+            assert held.wait(20)
+        if not (path / "model").is_file():
+            raise ServingError(Code.NOT_FOUND, f"no model in {path}")
+        if (path / "model").read_text() != "good":
+            raise ServingError(Code.DATA_LOSS, f"bad model in {path}")
+        servable = FakeServable(path)
+        self.made.append(servable)
+        return servable
+
+
+def make_version(base: Path, name: str, content: str | None = "good") -> Path:
+    """Make a version folder as a publisher does: beside, then renamed."""
+    staging = base / f".{name.strip()}.tmp"
+    staging.mkdir(parents=True)
+    if content is not None:
+        (staging / "model").write_text(content)
+    return staging.rename(base / name)
+
+
+def config_of(*entries: str) -> Any:
+    """A ModelServerConfig of such entries as 'name: "m" base_path: "/m"'; the platform is added."""
+    text = " ".join(f'config {{ {entry} model_platform: "tensorflow" }}' for entry in entries)
+    return text_format.Parse(f"model_config_list {{ {text} }}", ModelServerConfig())
+
+
+def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    """Return as soon as `condition` holds; fails the test when it does not within the deadline."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, "the condition did not become true in time"
+        time.sleep(0.005)
+
+
+def states(manager: Manager, model: str = "m") -> list[tuple[int, str]]:
+    """The versions of a model with their states, as a client sees them."""
+    return [(status.version, status.state.name) for status in manager.status(model)]
+
+
+def answering(manager: Manager, model: str = "m", **which: Any) -> int:
+    """The version that answers a request now."""
+    with manager.acquire(model, **which) as handle:
+        return handle.version
