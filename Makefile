@@ -67,6 +67,10 @@ doctor: .venv/.base ## what this machine has, what is missing, what to do
 test: .venv/.dev ## all tests that need no Docker engine
 	$(BIN)/python -m pytest --ignore tests/smoke $(ARGS)
 
+.PHONY: test-compose
+test-compose: .venv/.dev ## the tests that need a Docker engine
+	$(BIN)/python -m pytest tests/compose $(ARGS)
+
 .PHONY: check
 check: .venv/.dev ## lint, types, and that locks and generated texts are up to date; changes nothing
 	$(BIN)/ruff check .

@@ -1,0 +1,195 @@
+"""Train the next version, drop folders good and bad, kill the trainer: requests go on being answered."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import random
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+from bundle import manifest
+from bundle.versions import version_folders
+from tests.e2e.conftest import MODEL, Bundle, until
+
+PAUSE_S = 0.03
+TOLERANCE = 1e-3
+
+
+@dataclasses.dataclass
+class Traffic:
+    """Held-out images sent one after the other; every answer is kept with what it should be, by version."""
+
+    url: str
+    images: list[dict[str, str]]
+    answers: list[list[list[float]]] = dataclasses.field(default_factory=list)
+    failures: list[str] = dataclasses.field(default_factory=list)
+    stopping: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        body = {"signature_name": "serving_bytes", "instances": self.images}
+        with requests.Session() as session:
+            while not self.stopping.wait(PAUSE_S):
+                try:
+                    reply = session.post(f"{self.url}/v1/models/{MODEL}:predict", json=body, timeout=30)
+                    reply.raise_for_status()
+                    self.answers.append(reply.json()["predictions"])
+                except requests.RequestException as error:
+                    self.failures.append(str(error))
+
+
+def _examples(version_folder: Path, count: int) -> tuple[list[dict[str, str]], np.ndarray[Any, Any]]:
+    document = manifest.read(version_folder)
+    assert document is not None
+    chosen = document.examples[:count]
+    images = [(version_folder / manifest.FOLDER / example.image).read_bytes() for example in chosen]
+    encoded = [{"b64": base64.b64encode(image).decode("ascii")} for image in images]
+    return encoded, np.array([example.logits for example in chosen])
+
+
+@pytest.fixture
+def traffic(serving: Bundle) -> Iterator[Traffic]:
+    images, _ = _examples(serving.base_path / str(max(serving.available())), 4)
+    made = Traffic(serving.url, images)
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    yield made
+    made.stopping.set()
+    thread.join()
+    assert len(made.answers) > 20
+    assert not made.failures, made.failures[:3]
+
+
+def _ask(serving: Bundle, images: list[dict[str, str]], version: int) -> np.ndarray[Any, Any]:
+    body = {"signature_name": "serving_bytes", "instances": images}
+    reply = requests.post(f"{serving.url}/v1/models/{MODEL}/versions/{version}:predict", json=body, timeout=30)
+    return np.array(reply.json()["predictions"])
+
+
+def test_train_publishes_version_2_under_traffic(serving: Bundle, traffic: Traffic) -> None:
+    """No request fails, and each is answered by one version as a whole."""
+    first = _ask(serving, traffic.images, 1)
+    began = time.monotonic()
+    output = serving.must("rollout", "train", EPOCHS="2", SEED="7")
+    assert "version 2 is AVAILABLE" in output
+    second = _ask(serving, traffic.images, 2)
+    assert np.abs(first - second).max() > 10 * TOLERANCE, "two trainings with other seeds gave the same model"
+    until(lambda: serving.available() == [2], "version 1 to be unloaded")
+    traffic.stopping.set()
+    assert len(traffic.answers) / (time.monotonic() - began) > 5
+    by_version = [_same(answer, first) + 2 * _same(answer, second) for answer in traffic.answers]
+    assert set(by_version) == {1, 2}, "an answer is of neither version, or one version never answered"
+    assert by_version == sorted(by_version), "the old version answered after the new one"
+
+
+def _same(answer: list[list[float]], expected: np.ndarray[Any, Any]) -> bool:
+    return bool(np.allclose(answer, expected, atol=TOLERANCE))
+
+
+def test_a_slow_copy_goes_live(serving: Bundle, traffic: Traffic) -> None:
+    before = max(serving.available())
+    source = serving.base_path / str(before)
+    paths = sorted((path for path in source.rglob("*") if path.is_file()), key=lambda path: path.name)
+    for path in paths:
+        target = serving.drop / "slow" / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        time.sleep(5 / len(paths))
+        assert serving.available() == [before], "it went live before it was whole"
+    until(lambda: serving.available() == [before + 1], "the dropped copy to be served")
+    until(lambda: not any(serving.drop.iterdir()), "the drop folder to be empty")
+
+
+BAD: dict[str, str] = {
+    "empty": "empty",
+    "no_variables": "variables",
+    "other_signatures": "signature",
+    "a_text_file": "is a file",
+}
+
+
+def test_bad_drops_end_in_quarantine(serving: Bundle, traffic: Traffic, other_models: Path) -> None:
+    before = serving.available()
+    (serving.drop / "empty").mkdir(parents=True)
+    shutil.copytree(other_models / "no_variables", serving.drop / "no_variables")
+    shutil.copytree(other_models / "other_signatures", serving.drop / "other_signatures")
+    (serving.drop / "a_text_file").write_text("not a model\n")
+    for name, reason in BAD.items():
+        file = serving.quarantine / f"{name}.reason.txt"
+        until(lambda file=file: file.is_file() and (serving.quarantine / file.name.split(".")[0]).exists(), name)
+        assert reason in file.read_text(), file.read_text()
+    log = (serving.root / ".run" / "drop-watcher.log").read_text()
+    assert all(f"refused {MODEL}/{name}" in log for name in BAD)
+    assert serving.available() == before
+    status = serving.must("rollout", "status")
+    assert all(name in status for name in BAD)
+
+
+def test_still_served_after_a_restart(serving: Bundle) -> None:
+    before = serving.available()
+    serving.must("rollout", "restart")
+    assert serving.available() == before
+
+
+@pytest.fixture(scope="module")
+def other_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel with its variables taken away, and one with signatures of its own."""
+    import tensorflow as tf
+
+    folder = tmp_path_factory.mktemp("other")
+
+    class Scale(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = tf.Variable(2.0)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any) -> Any:
+            return {"y": x * self.factor}
+
+    module = Scale()
+    for name in ("no_variables", "other_signatures"):
+        tf.saved_model.save(module, str(folder / name), signatures={"serving_default": module.__call__})
+    shutil.rmtree(folder / "no_variables" / "variables")
+    return folder
+
+
+def test_a_renamed_folder_is_served_as_with_the_real_server(serving: Bundle) -> None:
+    before = max(serving.available())
+    staged = serving.base_path / ".mine"
+    shutil.copytree(serving.base_path / str(before), staged)
+    staged.rename(serving.base_path / str(before + 10))
+    until(lambda: serving.available() == [before + 10], "the renamed folder to be served")
+
+
+def test_killed_trainers_leave_no_half_version(serving: Bundle) -> None:
+    """kill -9 at ten moments around the publish; what is in the base path is always whole."""
+    before = set(version_folders(serving.base_path))
+    chance = random.Random(3)
+    for _ in range(10):
+        process = serving.start("trainer", "train", EPOCHS="1")
+        runs = serving.root / "runs"
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline and not list(runs.rglob("saved_model.pb")):
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 6))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        for folder in version_folders(serving.base_path).values():
+            document = manifest.read(folder)
+            assert document is not None
+            assert manifest.damage(folder, document) == []
+    output = serving.must("rollout", "train", EPOCHS="1")
+    assert "is AVAILABLE" in output
+    after = set(version_folders(serving.base_path))
+    assert max(after) > max(before)
+    assert not list(serving.base_path.glob(".staging-*"))
