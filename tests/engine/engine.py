@@ -1,0 +1,164 @@
+"""A model server in a process of its own, and what a test does to it from outside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import requests
+from google.protobuf import text_format
+from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
+
+START_DEADLINE_S = 90.0
+
+
+class Kits:
+    """The SavedModels that tests publish, and the ways to break them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def publish(self, base: Path, name: str, number: int) -> Path:
+        """Make kit `number` appear at once as `base`/`name`."""
+        base.mkdir(parents=True, exist_ok=True)
+        staging = base / f".{name}.tmp"
+        shutil.copytree(self._folder / f"kit-{number}", staging)
+        return staging.rename(base / name)
+
+    def fill(self, folder: Path, number: int) -> None:
+        """Copy kit `number` into a folder that may be there already, file by file."""
+        shutil.copytree(self._folder / f"kit-{number}", folder, dirs_exist_ok=True)
+
+    def publish_without_variables(self, base: Path, name: str, number: int) -> Path:
+        """Publish kit `number` as a copy looks that was stopped half-way."""
+        folder = self.publish(base.with_name(base.name + "-elsewhere"), name, number)
+        shutil.rmtree(folder / "variables")
+        base.mkdir(parents=True, exist_ok=True)
+        return folder.rename(base / name)
+
+
+class Engine:
+    """A running model server."""
+
+    def __init__(self, log: Path, flags: tuple[str, ...]) -> None:
+        self.grpc_port, self.rest_port = free_ports()
+        self._log = log
+        command = [
+            sys.executable,
+            "-m",
+            "serving.main",
+            f"--port={self.grpc_port}",
+            f"--rest_api_port={self.rest_port}",
+            *flags,
+        ]
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
+        self._entries: dict[str, str] = {}
+
+    @property
+    def log(self) -> str:
+        """What it has written so far, to stdout and stderr."""
+        return self._log.read_text(errors="replace")
+
+    def wait_ready(self) -> None:
+        """Return when the REST port is open."""
+        self.until(self.listening, START_DEADLINE_S)
+
+    def listening(self) -> bool:
+        """Whether the REST port is open."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.rest_port)) == 0
+
+    def until(self, condition: Callable[[], bool], deadline_s: float = 30.0) -> None:
+        """Return as soon as `condition` holds; fails with the log when it does not, or the server has ended."""
+        end = time.monotonic() + deadline_s
+        while not condition():
+            assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log}"
+            assert time.monotonic() < end, f"not in time; the log is\n{self.log}"
+            time.sleep(0.02)
+
+    def url(self, path: str) -> str:
+        """The address of a path below /v1/models/."""
+        return f"http://127.0.0.1:{self.rest_port}/v1/models/{path}"
+
+    def predict(self, model: str, signature: str = "serving_default", value: Any = 0.0, which: str = "") -> Any:
+        """Return the first prediction for one instance; which is "/versions/1" or "/labels/x"."""
+        body = {"signature_name": signature, "instances": [value]}
+        answer = requests.post(self.url(f"{model}{which}:predict"), data=json.dumps(body), timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["predictions"][0]
+
+    def refusal(self, model: str, which: str = "") -> tuple[int, str]:
+        """Return status and message of a prediction that is refused."""
+        body = json.dumps({"instances": [0.0]})
+        answer = requests.post(self.url(f"{model}{which}:predict"), data=body, timeout=60)
+        return answer.status_code, answer.json().get("error", "")
+
+    def states(self, model: str) -> dict[int, str]:
+        """Version to state; empty when the model is unknown."""
+        return {version: described[0] for version, described in self.statuses(model).items()}
+
+    def statuses(self, model: str) -> dict[int, tuple[str, str, str]]:
+        """Version to state, code and message, in the order of the reply."""
+        answer = requests.get(self.url(model), timeout=30)
+        if answer.status_code == 404:
+            return {}
+        return {
+            int(each["version"]): (
+                each["state"],
+                each["status"]["error_code"],
+                each["status"]["error_message"],
+            )
+            for each in answer.json()["model_version_status"]
+        }
+
+    def serve(self, base: Path, more: str = "") -> str:
+        """List one more model, named after its base path, by a reload over gRPC; returns its name."""
+        self._entries[base.name] = f'name: "{base.name}" base_path: "{base}" {more}'
+        self.reload()
+        return base.name
+
+    def drop(self, model: str) -> None:
+        """Take a model out of the list."""
+        del self._entries[model]
+        self.reload()
+
+    def reload(self) -> None:
+        """Send the list of models; raises grpc.RpcError when the server refuses it."""
+        text = " ".join(f'config {{ {e} model_platform: "tensorflow" }}' for e in self._entries.values())
+        request = model_management_pb2.ReloadConfigRequest()
+        text_format.Parse(f"config {{ model_config_list {{ {text} }} }}", request)
+        stub = model_service_pb2_grpc.ModelServiceStub(self.channel)
+        stub.HandleReloadConfigRequest(request, timeout=60)
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def exit_status(self, deadline_s: float = START_DEADLINE_S) -> int:
+        """Wait for the end; returns the exit status."""
+        return self.process.wait(deadline_s)
+
+    def kill(self) -> None:
+        """End it whatever it does."""
+        self.channel.close()
+        self.process.kill()
+        self.process.wait(30)
+
+
+def free_ports() -> tuple[int, int]:
+    """Two ports that nobody listens on now."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
