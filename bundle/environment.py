@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -60,14 +61,17 @@ def read_env_file(path: Path) -> dict[str, str]:
     values: dict[str, str] = {}
     if not path.is_file():
         return values
-    with path.open(encoding="utf-8") as file:
-        for binding in parse_stream(file):
-            if binding.error or (binding.key is not None and binding.value is None):
-                raise SettingsError(
-                    f"{path}:{binding.original.line}: found {binding.original.string.strip()!r}, expected NAME=value"
-                )
-            if binding.key is not None:
-                values[binding.key] = binding.value or ""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not a text in UTF-8 ({error}); save it as one") from error
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise SettingsError(
+                f"{path}:{binding.original.line}: found {binding.original.string.strip()!r}, expected NAME=value"
+            )
+        if binding.key is not None:
+            values[binding.key] = binding.value or ""
     return values
 
 
