@@ -19,7 +19,7 @@ from bundle.values import BadValue
 
 ENV_FILE = ".env"
 
-MAKE_ONLY = frozenset({"HOST", "PYTHON", "ARGS"})
+MAKE_ONLY = frozenset({"HOST", "PYTHON", "ARGS", "TF_CPP_MIN_LOG_LEVEL"})
 """Variables of the Makefile that are no settings."""
 
 
@@ -121,7 +121,7 @@ def _unknown(names: Iterable[str], where: str) -> list[str]:
 def _make_variables() -> list[str]:
     """Names given as `make target NAME=value`: make hands them on in MAKEFLAGS behind a double dash."""
     _, _, assignments = f" {os.environ.get('MAKEFLAGS', '')}".partition(" -- ")
-    names = re.findall(r"(?:^|(?<!\\) )([A-Za-z_][A-Za-z0-9_]*)=", assignments)
+    names = re.findall(r"(?:^|(?<!\\) )([A-Za-z_][A-Za-z0-9_]*)[:?+!]*=", assignments)
     return [name for name in names if name not in MAKE_ONLY]
 
 
