@@ -132,6 +132,6 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
             f"STOP_GRACE_SECONDS={values['stop_grace_seconds']} must be longer than "
             f"DRAIN_SECONDS={values['drain_seconds']}, or containers are killed while they drain"
         )
-    if values["rest_port"] == values["grpc_port"] != 0:
+    if values["rest_port"] == values["grpc_port"]:
         problems.append(f"REST_PORT and GRPC_PORT are both {values['rest_port']}; they must differ")
     return problems

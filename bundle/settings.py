@@ -31,7 +31,7 @@ def _setting(group: str, default: str, reader: Reader, help: str, scope: str = S
     )
 
 
-_port = whole(0, 65535)
+_port = whole(1, 65535)
 _image = matching(r"[a-z0-9][\w./:@-]*", "an image reference such as tensorflow/serving:2.19.1")
 _memory = matching(r"[1-9][0-9]*[kmgKMG]", "a size such as 4g or 512m")
 _name = matching(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "letters, digits, and . _ - (not first)")
