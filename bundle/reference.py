@@ -6,6 +6,7 @@ A user's own values in `.env` are kept: only its names and comments are compared
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -14,6 +15,8 @@ from bundle import files, output
 from bundle.environment import ENV_FILE, find_root, read_env_file
 from bundle.errors import BundleError
 from bundle.settings import Setting, table
+
+_PLAIN = re.compile(r"[\w./:@%+,=~-]*")
 
 _ENV_HEAD = """\
 # Every setting of the bundle. The command line (make up REST_PORT=9501) and the environment win over this file.
@@ -36,7 +39,7 @@ def env_text(values: dict[str, str]) -> str:
         parts.append(f"\n# --- {group} ---\n")
         for row in rows:
             parts.append(textwrap.fill(row.help, 108, initial_indent="# ", subsequent_indent="# ") + "\n")
-            parts.append(f"{row.name}={values.get(row.name, row.default)}\n")
+            parts.append(f"{row.name}={_written(values.get(row.name, row.default))}\n")
     return "".join(parts)
 
 
@@ -47,6 +50,14 @@ def docs_text() -> str:
         parts.append(f"\n## {group}\n\n| setting | default | what it does |\n|---|---|---|\n")
         parts.extend(f"| `{row.name}` | `{row.default}` | {row.help.replace('|', chr(92) + '|')} |\n" for row in rows)
     return "".join(parts)
+
+
+def _written(value: str) -> str:
+    """`value` as an env file reads it back: quoted where a blank, a # or a $ would mean something."""
+    if _PLAIN.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _by_group() -> dict[str, list[Setting]]:
