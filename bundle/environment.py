@@ -41,7 +41,7 @@ def load(root: Path, overrides: Mapping[str, str] | None = None) -> Settings:
     """
     from_file = read_env_file(root / ENV_FILE)
     given = dict(overrides or {})
-    problems = _unknown(from_file, f"in {root / ENV_FILE}") + _unknown(_make_variables(), "on make's command line")
+    problems = unknown(from_file, f"in {root / ENV_FILE}") + unknown(_make_variables(), "on make's command line")
     values: dict[str, Any] = {}
     for row in table():
         text, source = _lookup(row, given, from_file)
@@ -107,7 +107,8 @@ def _absolute(root: Path, text: str) -> Path:
     return Path(os.path.abspath(root / Path(text).expanduser()))  # noqa: PTH100 - resolve() would follow links
 
 
-def _unknown(names: Iterable[str], where: str) -> list[str]:
+def unknown(names: Iterable[str], where: str) -> list[str]:
+    """A sentence for each name that is no setting, with the nearest one that is."""
     known = [row.name for row in table()]
     problems = []
     for name in names:

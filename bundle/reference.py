@@ -12,8 +12,8 @@ import textwrap
 from pathlib import Path
 
 from bundle import files, output
-from bundle.environment import ENV_FILE, find_root, read_env_file
-from bundle.errors import BundleError
+from bundle.environment import ENV_FILE, find_root, read_env_file, unknown
+from bundle.errors import BundleError, SettingsError
 from bundle.settings import Setting, table
 
 _PLAIN = re.compile(r"[\w./:@%+,=~-]*")
@@ -69,7 +69,11 @@ def _by_group() -> dict[str, list[Setting]]:
 
 def _pages(root: Path) -> dict[Path, str]:
     env = root / ENV_FILE
-    return {env: env_text(read_env_file(env)), root / "docs" / "settings.md": docs_text()}
+    values = read_env_file(env)
+    problems = unknown(values, f"in {env}")
+    if problems:  # Writing the file anew would drop them without a word.
+        raise SettingsError("\n  ".join(problems))
+    return {env: env_text(values), root / "docs" / "settings.md": docs_text()}
 
 
 def main() -> int:
