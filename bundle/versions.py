@@ -49,5 +49,5 @@ def highest_ever(base_path: Path, quarantine: Path) -> int:
     numbers = {0, *version_folders(base_path), *quarantined_versions(quarantine)}
     recorded = base_path / HIGH_WATER
     if recorded.is_file():
-        numbers.add(parse_version(recorded.read_text(encoding="utf-8").strip()) or 0)
+        numbers.add(parse_version(recorded.read_text(encoding="utf-8", errors="replace").strip()) or 0)
     return max(numbers)
