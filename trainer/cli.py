@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from bundle import environment, output
-from bundle.errors import BundleError
+from bundle.errors import UsageError
 from bundle.settings import TRAINER
+from trainer import models
 
 
 def main() -> int:
@@ -31,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         help="load a version and compare its answers with its manifest",
         description="Load a version and compare its answers with the logits in its manifest; publishes nothing.",
     )
-    verify.add_argument("path", type=Path, help="the folder of the version")
+    verify.add_argument("path", metavar="PATH", type=Path, help="the folder of the version")
     return parser
 
 
@@ -39,6 +40,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "verify":
         return _verify(arguments.path)
     settings = environment.load(environment.find_root(), environment.overrides_from(arguments))
+    model_type = models.get(settings.model_type)
+    model_type.check(settings.image_size or model_type.image_size, settings.weights)
     _quieten_tensorflow()
     from trainer import train
 
@@ -48,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _verify(path: Path) -> int:
     if not path.is_dir():
-        raise BundleError(f"{path} is not a folder; give the folder of one version")
+        raise UsageError(f"{path} is not a folder; give the folder of one version")
     _quieten_tensorflow()
     from trainer import verify
 

@@ -49,7 +49,7 @@ def fit(
     scratch: Path,
 ) -> Fitted:
     """Train and return the best epoch's model; its checkpoint is written into the folder `scratch`."""
-    data = pipeline.training_batches(train, plan.image_size, plan.batch_size, plan.seed, model_type.max_shift)
+    data = pipeline.training_batches(train, plan.image_size, plan.batch_size, plan.seed)
     check = pipeline.batches(validation, plan.image_size, plan.batch_size)
     steps = math.ceil(len(train) / plan.batch_size)
     with devices.precision(plan.mixed_precision), devices.strategy().scope():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -11,6 +12,11 @@ from trainer.datasets.base import Samples
 
 _CACHE_BYTES = 1 << 30
 
+# How far a training image is moved at most. On a thousand digits this is worth one or two points of test accuracy.
+_SHIFT = 0.07
+_TURN_DEGREES = 12.0
+_ZOOM = 0.1
+
 
 def batches(samples: Samples, size: int, batch_size: int) -> Any:
     """A tf.data.Dataset of (float32 [batch, size, size, 3], int64 [batch]) in the samples' order."""
@@ -18,20 +24,40 @@ def batches(samples: Samples, size: int, batch_size: int) -> Any:
     return _cached(decoded, samples, size).batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def training_batches(samples: Samples, size: int, batch_size: int, seed: int, max_shift: float) -> Any:
-    """As `batches`, in another order each epoch and every image shifted by up to `max_shift` of its side."""
+def training_batches(samples: Samples, size: int, batch_size: int, seed: int) -> Any:
+    """As `batches`, but in another order each epoch and with every image shifted, turned and zoomed a little."""
     order: dict[str, Any] = {"buffer_size": len(samples), "seed": seed, "reshuffle_each_iteration": True}
     if _fits(samples, size):
         data = _cached(_decoded(_encoded(samples), samples, size), samples, size).shuffle(**order)
     else:
         data = _decoded(_encoded(samples).shuffle(**order), samples, size)
-    border = round(max_shift * size)
-    if border:
-        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-        data = tf.data.Dataset.zip(data, seeds).map(
-            lambda sample, draw: (_shifted(sample[0], border, draw), sample[1]), tf.data.AUTOTUNE
-        )
-    return data.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+    data = tf.data.Dataset.zip(data.batch(batch_size), seeds)
+    return data.map(lambda batch, draw: (moved(batch[0], draw), batch[1]), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def moved(images: Any, seed: Any) -> Any:
+    """`images` [batch, size, size, 3], each moved at random; what comes in at the border repeats the edge."""
+    count, size = tf.shape(images)[0], tf.shape(images)[1]
+    draws = tf.random.stateless_uniform((4, count), seed, -1, 1)
+    angle = draws[0] * math.radians(_TURN_DEGREES)
+    zoom = 1 + draws[1] * _ZOOM
+    side = tf.cast(size, tf.float32)
+    centre = (side - 1) / 2
+    along, across = zoom * tf.cos(angle), zoom * tf.sin(angle)
+    right = centre * (1 - along + across) + draws[2] * _SHIFT * side
+    down = centre * (1 - along - across) + draws[3] * _SHIFT * side
+    nothing = tf.zeros_like(along)
+    # Row by row: where an output pixel (x, y) comes from.
+    transforms = tf.stack([along, -across, right, across, along, down, nothing, nothing], axis=-1)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=tf.stack([size, size]),
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+        fill_value=0.0,
+    )
 
 
 def _encoded(samples: Samples) -> Any:
@@ -54,8 +80,3 @@ def _cached(data: Any, samples: Samples, size: int) -> Any:
 
 def _fits(samples: Samples, size: int) -> bool:
     return len(samples) * size * size * 3 * 4 <= _CACHE_BYTES
-
-
-def _shifted(image: Any, border: int, seed: Any) -> Any:
-    padded = tf.pad(image, [[border, border], [border, border], [0, 0]], "SYMMETRIC")
-    return tf.image.stateless_random_crop(padded, tf.shape(image), seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,14 +41,17 @@ def write_confusion(run: Path, matrix: Sequence[Sequence[int]], classes: Sequenc
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     if count <= _MOST_LABELLED_CLASSES:
-        axes.set_xticks(range(count), classes, rotation=90)
-        axes.set_yticks(range(count), classes)
+        axes.set_xticks(range(count), classes, rotation=90, parse_math=False)
+        axes.set_yticks(range(count), classes, parse_math=False)
         darkest = max(max(row) for row in matrix)
         for true, row in enumerate(matrix):
             for predicted, images in enumerate(row):
                 colour = "white" if images > darkest / 2 else "black"
                 axes.text(predicted, true, str(images), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(run / "confusion_matrix.png", dpi=120)
+    with warnings.catch_warnings():
+        # A class name may use a script that the font lacks; the picture then shows boxes, which is all there is to it.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(run / "confusion_matrix.png", dpi=120)
 
 
 def write_settings(run: Path, settings: Mapping[str, Any]) -> None:

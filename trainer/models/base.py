@@ -22,21 +22,15 @@ class ImageClassifierModel(abc.ABC):
     """Passes over the training images when EPOCHS is auto."""
     learning_rate: ClassVar[float] = 1e-3
     """Adam's first learning rate when LEARNING_RATE is auto."""
-    max_shift: ClassVar[float] = 0.0
-    """Training images are shifted at random by up to this share of their side."""
 
     def build(self, image_size: int, classes: int, weights: str = "none") -> Any:
         """A keras.Model from float32 [batch, image_size, image_size, 3] in 0..255 to float32 logits [batch, classes].
 
-        `weights` is none, or what the subclass knows; raises UsageError for anything else.
+        Raises UsageError for an image size or weights that it cannot have.
         """
         import keras
 
-        if image_size < self.smallest_image_size:
-            raise UsageError(
-                f"IMAGE_SIZE={image_size} is too small for {type(self).__name__}: "
-                f"it needs at least {self.smallest_image_size}"
-            )
+        self.check(image_size, weights)
         images = keras.Input((image_size, image_size, 3), name="images")
         features = self.layers(images, weights)
         # Logits stay float32 under mixed precision: a softmax over float16 loses the small probabilities.
@@ -47,8 +41,20 @@ class ImageClassifierModel(abc.ABC):
     def layers(self, images: Any, weights: str) -> Any:
         """Rescale the Keras tensor `images` (0..255) and turn it into one feature vector per image."""
 
-    def refuse_weights(self, weights: str) -> None:
-        """Raise UsageError unless `weights` is none, for types that have no first weights to offer."""
+    def check(self, image_size: int, weights: str) -> None:
+        """Raise UsageError for an image size or weights that `build` could not use; needs no TensorFlow.
+
+        Types that can start from other weights than random ones say which by overriding `check_weights`.
+        """
+        if image_size < self.smallest_image_size:
+            raise UsageError(
+                f"IMAGE_SIZE={image_size} is too small for {type(self).__name__}: "
+                f"it needs at least {self.smallest_image_size}"
+            )
+        self.check_weights(weights)
+
+    def check_weights(self, weights: str) -> None:
+        """Raise UsageError unless `weights` is none."""
         if weights != "none":
             raise UsageError(
                 f"WEIGHTS={weights}: {type(self).__name__} starts from random weights only; set WEIGHTS=none"

@@ -19,7 +19,6 @@ class ResnetModel(ImageClassifierModel):
     smallest_image_size = 32
     epochs = 8
     learning_rate = 1e-3
-    max_shift = 0.1
 
     def layers(self, images: Any, weights: str) -> Any:
         """ResNet50V2's features; `weights` is none, imagenet, or a file with weights of ResNet50V2 without top."""
@@ -33,6 +32,11 @@ class ResnetModel(ImageClassifierModel):
                 # that is most of the training, and validation accuracy jumps about until then.
                 layer.momentum = _MOMENTUM
         return backbone(x)
+
+    def check_weights(self, weights: str) -> None:
+        """Raise UsageError unless `weights` is none, imagenet or a file that is there."""
+        if weights not in ("none", "imagenet") and not Path(weights).expanduser().is_file():
+            raise UsageError(f"WEIGHTS={weights}: no such file; give none, imagenet, or a .weights.h5 file")
 
 
 def _backbone(shape: tuple[int, ...], weights: str) -> Any:
@@ -49,10 +53,7 @@ def _backbone(shape: tuple[int, ...], weights: str) -> Any:
 
 
 def _load_file(backbone: Any, weights: str) -> None:
-    path = Path(weights).expanduser()
-    if not path.is_file():
-        raise UsageError(f"WEIGHTS={weights}: no such file; give none, imagenet, or a .weights.h5 file")
     try:
-        backbone.load_weights(path)
+        backbone.load_weights(Path(weights).expanduser())
     except (ValueError, OSError, KeyError) as error:
         raise UsageError(f"WEIGHTS={weights} does not hold weights of ResNet50V2 without its top: {error}") from error
