@@ -117,7 +117,7 @@ class _Session:
         timeout_s: float | None,
     ) -> list[Array]:
         try:
-            results: list[Array] = self._api.TF_SessionRun_wrapper(
+            results = self._api.TF_SessionRun_wrapper(
                 self._session._session,
                 self._run_options(timeout_s),
                 {self._output(name, "feed"): value for name, value in feeds.items()},
@@ -127,7 +127,7 @@ class _Session:
             )
         except self._op_error as error:
             raise from_tensorflow(error) from None
-        return results
+        return [value if isinstance(value, np.ndarray) else _scalar(value) for value in results]
 
     def close(self) -> None:
         self._session.close()
@@ -173,6 +173,11 @@ _MISSING = {
     "fetch": "FetchOutputs node {}: not found",
     "target": "Tensor {} was not found in the graph",
 }
+
+
+def _scalar(value: Any) -> Array:
+    """A result that NumPy made a scalar of; strings come as bytes, which it would shorten."""
+    return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
 
 
 def _config(options: LoadOptions) -> Any:

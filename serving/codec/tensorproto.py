@@ -86,8 +86,8 @@ def numpy_type(dtype: int) -> npt.DTypeLike:
 
 
 def _shape(proto: Any) -> list[int]:
-    shape = [dim.size for dim in proto.dim]
-    if proto.unknown_rank or len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
+    shape = [dim.size for dim in proto.dim]  # unknown_rank is ignored, which makes it a scalar
+    if len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
         raise Unparsable("shape")
     if math.prod(shape) >= 2**40:  # more elements than any machine holds; NumPy would try
         raise Unparsable("size")

@@ -1,0 +1,366 @@
+"""One HTTP connection: llhttp's parser below, the REST app above, and the limits that keep both out of trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any, Protocol
+
+import httptools
+
+from serving.rest import HTML, JSON, Response, html_error
+
+_METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"})
+_BAD_TARGET = re.compile(rb"%(?![0-9a-fA-F]{2})|[^\x21-\x7e]")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    408: "Request Timeout",
+    409: "Conflict",
+    413: "Request Entity Too Large",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    499: "Client Closed Request",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_PIPELINED = 16
+_MAX_INFLATED = 100 << 20
+# A body may take longer than the time limit if it comes at least this fast.
+_SLOWEST_BYTES_PER_S = 50_000
+_IDLE_S = 900.0
+_LINGER_S = 2.0
+
+
+@dataclass
+class Request:
+    """A request as it arrived; `body` is complete when it is handed to the app."""
+
+    version: str = "1.1"
+    method: str = ""
+    target: str = ""
+    origin: str | None = None
+    gzip: bool = False
+    keep_alive: bool = True
+    said_keep_alive: bool = False
+    chunks: list[bytes] = field(default_factory=list)
+    size: int = 0
+    refusal: Response | None = None
+
+    def body(self) -> bytes:
+        """The body, decompressed; what cannot be decompressed is empty, as on the real server."""
+        data = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
+        return _inflate(data) if self.gzip else data
+
+
+class Host(Protocol):
+    """What a connection needs of the server that it belongs to."""
+
+    connections: set[Connection]
+    max_body_bytes: int
+    read_timeout_s: float
+
+    def submit(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        """Answer `request` in a worker; `deliver` is called in the event loop."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether connections are to be closed when they have nothing to do."""
+
+
+class Connection(asyncio.Protocol):
+    """Parses requests, answers them in order, one at a time."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._transport: Any = None
+        self._parser = _parser(self)
+        self._request: Request | None = None
+        self._url = b""
+        self._headers_done = False
+        self._head_bytes = 0
+        self._started = time.monotonic()
+        self._waiting: deque[Request] = deque()
+        self._answering: Request | None = None
+        self._writable = True
+        self._blocked_since = 0.0
+        self._closing = False
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to serve."""
+        self._transport = transport
+        self._host.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
+        """Forget the connection; an answer that is under way is dropped when it comes."""
+        self._closing = True
+        self._host.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; whatever is malformed is refused and ends the connection."""
+        if self._closing:
+            return
+        if self._request is None and data[:1] in (b"\r", b"\n"):
+            self._refuse(html_error(400, "Bad Request"))
+            return
+        if not self._headers_done:
+            self._head_bytes += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse(html_error(501, "Not Implemented"))
+        except httptools.HttpParserError:
+            self._refuse(self._parse_error())
+        else:
+            if not self._headers_done and self._head_bytes > _MAX_HEADER_BYTES:
+                self._refuse(html_error(431, _REASONS[431]))
+
+    def eof_received(self) -> bool:
+        """Answer what was asked even if the client has finished sending."""
+        self._closing = self._closing or not self._busy
+        if self._answering is not None:
+            self._answering.keep_alive = False
+        return self._busy
+
+    def pause_writing(self) -> None:
+        """Take no further request from a client that does not read its answers."""
+        self._writable = False
+        self._blocked_since = time.monotonic()
+
+    def resume_writing(self) -> None:
+        """Go on with the requests that have waited."""
+        self._writable = True
+        self._next()
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._request = Request()
+        self._url = b""
+        self._headers_done = False
+        self._started = time.monotonic()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or a trailer, which is ignored."""
+        request = self._request
+        if request is None or self._headers_done:
+            return
+        name = name.lower()
+        if name == b"content-length":
+            if value.isdigit() and int(value) > self._host.max_body_bytes:
+                request.refusal = _too_large(self._host.max_body_bytes)
+        elif name == b"content-encoding":
+            request.gzip = b"gzip" in value
+        elif name == b"origin":
+            request.origin = value.decode("latin-1")
+        elif name == b"connection":
+            request.said_keep_alive = b"keep-alive" in value.lower()
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self._transport.write(_CONTINUE)
+
+    def on_headers_complete(self) -> None:
+        """The head is there: decide whether the request can be taken at all."""
+        request = self._request
+        if request is None:
+            return
+        self._headers_done = True
+        self._head_bytes = 0
+        request.version = self._parser.get_http_version()
+        request.method = self._parser.get_method().decode("latin-1")
+        request.keep_alive = self._parser.should_keep_alive()
+        request.target = _ABSOLUTE.sub("", self._url.decode("latin-1"), count=1)
+        if request.version[0] != "1" or _BAD_TARGET.search(self._url):
+            request.refusal = html_error(400, "Bad Request")
+        elif request.method not in _METHODS:
+            request.refusal = html_error(501, "Not Implemented")
+        if request.refusal is not None:
+            self._refuse(request.refusal, request)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        request = self._request
+        if request is None or self._closing:
+            return
+        request.size += len(body)
+        if request.size > self._host.max_body_bytes:
+            self._refuse(_too_large(self._host.max_body_bytes), request)
+            return
+        request.chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request is complete: answer it, after those before it."""
+        request, self._request = self._request, None
+        self._headers_done = False
+        self._started = time.monotonic()
+        if request is None or self._closing:
+            return
+        self._waiting.append(request)
+        if len(self._waiting) >= _MAX_PIPELINED:
+            self._transport.pause_reading()
+        self._next()
+
+    # Time
+
+    def check_time(self, now: float) -> None:
+        """End the connection if its client is too slow at sending, at reading, or at asking again."""
+        if not self._writable:
+            if now - self._blocked_since > self._host.read_timeout_s:
+                self._transport.abort()
+        elif self._request is not None and not self._closing:
+            allowed = self._host.read_timeout_s + self._request.size / _SLOWEST_BYTES_PER_S
+            if now - self._started > allowed:
+                self._refuse(html_error(408, "Request Timeout"))
+        elif not self._busy and now - self._started > _IDLE_S:
+            self._transport.close()
+
+    def shut_down(self) -> None:
+        """Close now if idle, otherwise after the answer under way."""
+        if self._busy:
+            for request in (*self._waiting, *filter(None, (self._answering, self._request))):
+                request.keep_alive = False
+        else:
+            self._transport.close()
+
+    @property
+    def _busy(self) -> bool:
+        return self._answering is not None or bool(self._waiting) or self._request is not None
+
+    def _feed(self, data: bytes) -> None:
+        while True:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                # The upgrade is not taken: the request has been answered, what follows is HTTP again.
+                data = data[upgrade.args[0] :]
+                if not data:
+                    return
+
+    def _parse_error(self) -> Response:
+        if self._headers_done:
+            return html_error(413, _REASONS[413])  # a bad chunk, in the real server's words
+        return html_error(400, "Bad Request")
+
+    def _next(self) -> None:
+        if self._answering is not None or not self._waiting or not self._writable:
+            return
+        if len(self._waiting) == _MAX_PIPELINED:
+            self._transport.resume_reading()
+        request = self._waiting.popleft()
+        self._answering = request
+        if self._host.stopping:
+            request.keep_alive = False
+        if request.refusal is not None:
+            self._deliver(request.refusal)
+        else:
+            self._host.submit(request, self._deliver)
+
+    def _deliver(self, response: Response) -> None:
+        request, self._answering = self._answering, None
+        if request is None or self._transport.is_closing():
+            return
+        close = response.close or not request.keep_alive
+        self._transport.write(_render(request, response, close))
+        self._started = time.monotonic()
+        if close:
+            self._finish(linger=response.close)
+        else:
+            self._next()
+
+    def _refuse(self, response: Response, request: Request | None = None) -> None:
+        """Answer what cannot be parsed or taken, after the requests before it, and end the connection."""
+        if self._closing:
+            return
+        self._closing = True
+        self._request = None
+        refused = request or Request()
+        refused.refusal = response
+        refused.keep_alive = False
+        refused.chunks.clear()
+        self._waiting.append(refused)
+        self._next()
+
+    def _finish(self, linger: bool) -> None:
+        """Close; after a refusal only when the client has had time to read it, or it would be lost."""
+        self._closing = True
+        self._waiting.clear()
+        if linger and self._transport.can_write_eof():
+            self._transport.write_eof()
+            asyncio.get_running_loop().call_later(_LINGER_S, self._transport.close)
+        else:
+            self._transport.close()
+
+
+def _parser(connection: Connection) -> Any:
+    parser = httptools.HttpRequestParser(connection)
+    parser.set_dangerous_leniencies(
+        lenient_version=True, lenient_optional_cr_before_lf=True, lenient_data_after_close=True
+    )
+    return parser
+
+
+def _too_large(limit: int) -> Response:
+    message = f"The request body is larger than {limit} bytes, the limit set by --max_request_body_bytes"
+    return Response(413, f'{{\n    "error": "{message}"\n}}'.encode(), JSON, close=True)
+
+
+def _inflate(data: bytes) -> bytes:
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        inflated = inflater.decompress(data, _MAX_INFLATED + 1)
+    except zlib.error:
+        return b""
+    whole = inflater.eof and not inflater.unused_data and len(inflated) <= _MAX_INFLATED
+    return inflated if whole else b""
+
+
+def _render(request: Request, response: Response, close: bool) -> bytes:
+    """The bytes of an answer, with the headers that the real server sends, in its order."""
+    old = request.version == "1.0"
+    head = [f"HTTP/{request.version} {response.status} {_REASONS.get(response.status, 'Unknown')}"]
+    if response.content_type in (JSON, HTML, "text/plain"):
+        head.append(f"Content-Type: {response.content_type}")
+    head += [f"{name}: {value}" for name, value in response.headers]
+    if old and not close:
+        head.append("Connection: keep-alive")
+    if not old:
+        head.append(f"Date: {_date()}")
+    if request.method != "HEAD" and not (old and close):
+        head.append(f"Content-Length: {len(response.body)}")
+    if response.content_type not in (JSON, HTML, "text/plain"):
+        head.append(f"Content-Type: {response.content_type}")
+    if close and not old:
+        head.append("Connection: close")
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + response.body
+
+
+_date_cache = (0, "")
+
+
+def _date() -> str:
+    global _date_cache
+    now = int(time.time())
+    if _date_cache[0] != now:
+        _date_cache = (now, formatdate(now, usegmt=True))
+    return _date_cache[1]

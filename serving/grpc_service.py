@@ -1,0 +1,363 @@
+"""The gRPC API: PredictionService and ModelService over grpcio."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+from serving import inference, metrics, predict, textproto
+from serving.codec import tensorproto
+from serving.codec.escape import decode, encode
+from serving.errors import Code, ServingError, invalid
+from serving.flags import Options
+from serving.manager import Manager
+from serving.version import Handle
+
+log = logging.getLogger(__name__)
+
+_LONGEST_MESSAGE = 1024
+_STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_INT32_MAX = 2**31 - 1
+# Calls under way are not cut off before `close` says so.
+_LONG_S = 24 * 3600.0
+_PREDICTION = "/tensorflow.serving.PredictionService/"
+_MODEL = "/tensorflow.serving.ModelService/"
+
+
+class Api:
+    """The methods of both services: a request message and a time limit in, a reply message out."""
+
+    def __init__(self, manager: Manager, options: Options) -> None:
+        self._manager = manager
+        self._as_content = options.enable_serialization_as_tensor_content
+
+    def predict(self, request: Any, timeout_s: float | None) -> Any:
+        """PredictionService.Predict."""
+        with self._acquire(request) as handle:
+            spec = request.model_spec
+            signature = predict.signature_of(handle.servable, spec.signature_name)
+            outputs = predict.from_protos(
+                spec.name, handle.servable, signature, request.inputs, request.output_filter, timeout_s
+            )
+            reply = predict_pb2.PredictResponse()
+            _fill_spec(reply.model_spec, handle, spec.signature_name)
+        for alias, output in outputs.items():
+            tensorproto.fill(reply.outputs[alias], output.dtype, output.value, self._as_content)
+        return reply
+
+    def classify(self, request: Any, timeout_s: float | None) -> Any:
+        """PredictionService.Classify."""
+        with self._acquire(request) as handle:
+            spec = request.model_spec
+            classes = inference.classify(spec.name, handle.servable, spec.signature_name, request.input, timeout_s)
+            reply = classification_pb2.ClassificationResponse()
+            _fill_spec(reply.model_spec, handle, spec.signature_name)
+        _fill_classes(reply.result, classes)
+        return reply
+
+    def regress(self, request: Any, timeout_s: float | None) -> Any:
+        """PredictionService.Regress."""
+        with self._acquire(request) as handle:
+            spec = request.model_spec
+            values = inference.regress(spec.name, handle.servable, spec.signature_name, request.input, timeout_s)
+            reply = regression_pb2.RegressionResponse()
+            _fill_spec(reply.model_spec, handle, spec.signature_name)
+        _fill_values(reply.result, values)
+        return reply
+
+    def multi_inference(self, request: Any, timeout_s: float | None) -> Any:
+        """PredictionService.MultiInference."""
+        if not request.tasks:
+            raise invalid("ModelSpec has no name specified.")
+        reply = inference_pb2.MultiInferenceResponse()
+        with self._lease(request.tasks[0].model_spec) as handle:
+            results = inference.multi(handle.servable, request.tasks, request.input, timeout_s)
+            for name, result in results:
+                entry = reply.results.add()
+                _fill_spec(entry.model_spec, handle, name)
+                if isinstance(result, list):
+                    _fill_classes(entry.classification_result, result)
+                else:
+                    _fill_values(entry.regression_result, result)
+        return reply
+
+    def get_model_metadata(self, request: Any, _timeout_s: float | None) -> Any:
+        """PredictionService.GetModelMetadata."""
+        if not request.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
+        if not request.metadata_field:
+            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+        for name in request.metadata_field:
+            if name != "signature_def":
+                raise invalid(f"Metadata field {name} is not supported")
+        reply = get_model_metadata_pb2.GetModelMetadataResponse()
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        with self._acquire(request) as handle:
+            for name, signature in handle.servable.signatures.items():
+                signatures.signature_def[name].CopyFrom(signature)
+            reply.model_spec.name = handle.model
+            reply.model_spec.version.value = handle.version
+        reply.metadata["signature_def"].Pack(signatures)
+        return reply
+
+    def get_model_status(self, request: Any, _timeout_s: float | None) -> Any:
+        """ModelService.GetModelStatus."""
+        if not request.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
+        spec = request.model_spec
+        version = spec.version.value if spec.HasField("version") else None
+        reply = get_model_status_pb2.GetModelStatusResponse()
+        for found in self._manager.status(spec.name, version):
+            reply.model_version_status.add(
+                version=found.version,
+                state=int(found.state),
+                status={"error_code": int(found.code), "error_message": found.message},
+            )
+        return reply
+
+    def handle_reload_config_request(self, request: Any, _timeout_s: float | None) -> Any:
+        """ModelService.HandleReloadConfigRequest."""
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently"
+                " supported"
+            )
+        before = metrics.values(request.metric_names)
+        self._manager.reload(request.config)
+        reply = model_management_pb2.ReloadConfigResponse()
+        reply.status.SetInParent()
+        after = metrics.values(request.metric_names)
+        for name in request.metric_names:
+            reply.metric.add(name=name, int64_value_increase=after[name] - before[name])
+        return reply
+
+    def _acquire(self, request: Any) -> Any:
+        if not request.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
+        return self._lease(request.model_spec)
+
+    def _lease(self, spec: Any) -> Any:
+        chosen = spec.WhichOneof("version_choice")
+        return self._manager.acquire(
+            spec.name,
+            spec.version.value if chosen == "version" else None,
+            spec.version_label if chosen == "version_label" else None,
+        )
+
+
+def start_grpc(manager: Manager, options: Options) -> GrpcServer:
+    """Listen on `options.port` and `options.grpc_socket_path` and answer calls until closed.
+
+    Raises OSError when the port cannot be had, ServingError when the TLS file is broken.
+    """
+    return GrpcServer(Api(manager, options), options)
+
+
+class GrpcServer:
+    """The gRPC port."""
+
+    def __init__(self, api: Api, options: Options) -> None:
+        self._health: Any = None
+        threads = max(1, options.grpc_max_threads)
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(threads, "grpc"),
+            handlers=[_Methods(api)],
+            options=[
+                ("grpc.max_receive_message_length", _INT32_MAX),
+                ("grpc.max_send_message_length", _INT32_MAX),
+                ("grpc.so_reuseport", 0),
+                *_channel_arguments(options.grpc_channel_arguments),
+            ],
+        )
+        if options.enable_grpc_healthcheck_service:
+            self._add_health()
+        self.port = self._bind(options)
+        self._server.start()
+
+    def stop_accepting(self) -> None:
+        """Refuse new calls; those under way go on."""
+        self._server.stop(_LONG_S)
+
+    def close(self, drain_s: float) -> None:
+        """Let calls under way finish for at most `drain_s` seconds, then end them."""
+        self._server.stop(drain_s).wait(drain_s + 1.0)
+
+    def _bind(self, options: Options) -> int:
+        port = 0
+        credentials = _credentials(options)
+        if options.port:
+            port = self._listen(f"{_bracketed(options.host)}:{options.port}", credentials)
+        if options.grpc_socket_path:
+            self._listen(f"unix:{options.grpc_socket_path}", None)
+        return port
+
+    def _listen(self, address: str, credentials: Any) -> int:
+        try:
+            if credentials is None:
+                port: int = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise OSError(98, f"Cannot listen on {address}: {error}") from None
+        if not port:
+            raise OSError(98, f"Cannot listen on {address}")
+        return port
+
+    def _add_health(self) -> None:
+        from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+        servicer = health.HealthServicer()
+        for name in ("", "ModelService", "PredictionService"):
+            servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, self._server)
+
+
+class _Methods(grpc.GenericRpcHandler):
+    """Finds the method of a call; unknown ones and unreadable requests fail without a text, as there."""
+
+    def __init__(self, api: Api) -> None:
+        self._handlers: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(_behaviour(name, kind, method))
+            for name, kind, method in _methods(api)
+        }
+
+    def service(self, handler_call_details: Any) -> Any:
+        """The handler of a method."""
+        handler = self._handlers.get(handler_call_details.method)
+        if handler is None and not handler_call_details.method.startswith("/grpc."):
+            return _UNKNOWN
+        return handler
+
+
+def _methods(api: Api) -> list[tuple[str, Any, Callable[[Any, float | None], Any]]]:
+    return [
+        (_PREDICTION + "Predict", predict_pb2.PredictRequest, api.predict),
+        (_PREDICTION + "Classify", classification_pb2.ClassificationRequest, api.classify),
+        (_PREDICTION + "Regress", regression_pb2.RegressionRequest, api.regress),
+        (_PREDICTION + "MultiInference", inference_pb2.MultiInferenceRequest, api.multi_inference),
+        (
+            _PREDICTION + "GetModelMetadata",
+            get_model_metadata_pb2.GetModelMetadataRequest,
+            api.get_model_metadata,
+        ),
+        (_MODEL + "GetModelStatus", get_model_status_pb2.GetModelStatusRequest, api.get_model_status),
+        (
+            _MODEL + "HandleReloadConfigRequest",
+            model_management_pb2.ReloadConfigRequest,
+            api.handle_reload_config_request,
+        ),
+    ]
+
+
+def _behaviour(name: str, kind: Any, method: Callable[[Any, float | None], Any]) -> Callable[[bytes, Any], bytes]:
+    short = name.rpartition("/")[2]
+    counted = short if short in ("Predict", "Classify", "Regress") else ""
+
+    def behave(data: bytes, context: Any) -> bytes:
+        try:
+            request = kind.FromString(data)
+        except DecodeError:
+            context.abort(grpc.StatusCode.INTERNAL, "")
+        with _answered(context, counted, request):
+            reply: bytes = method(request, context.time_remaining()).SerializeToString()
+            return reply
+        raise AssertionError("not reached: failures abort the call")
+
+    return behave
+
+
+@contextmanager
+def _answered(context: Any, counted: str, request: Any) -> Iterator[None]:
+    """Turn failures into the call's status, and count the call."""
+    started = time.monotonic()
+    code, message = Code.OK, ""
+    try:
+        yield
+    except ServingError as error:
+        code, message = error.code, error.message
+    except Exception:
+        log.exception("A gRPC call failed")
+        code, message = Code.INTERNAL, "Internal error; the server's log says more"
+    if counted:
+        metrics.request(request.model_spec.name, code.name)
+        if code == Code.OK:
+            metrics.latency(request.model_spec.name, counted, "GRPC", time.monotonic() - started)
+    if code != Code.OK:
+        context.abort(_STATUS_CODES[int(code)], _truncated(message))
+
+
+def _truncated(message: str) -> str:
+    data = encode(message)
+    if len(data) <= _LONGEST_MESSAGE:
+        return data.decode("utf-8", "replace")
+    return data[:_LONGEST_MESSAGE].decode("utf-8", "replace") + "...TRUNCATED"
+
+
+def _unimplemented(_data: bytes, context: Any) -> bytes:
+    context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+    return b""
+
+
+_UNKNOWN: Any = grpc.unary_unary_rpc_method_handler(_unimplemented)
+
+
+def _fill_spec(spec: Any, handle: Handle, signature_name: str) -> None:
+    spec.name = handle.model
+    spec.version.value = handle.version
+    spec.signature_name = signature_name or predict.DEFAULT_SIGNATURE
+
+
+def _fill_classes(result: Any, classes: inference.Classes) -> None:
+    result.SetInParent()
+    for row in classes:
+        entry = result.classifications.add()
+        for label, score in row:
+            entry.classes.add(label=decode(label), score=score)
+
+
+def _fill_values(result: Any, values: Any) -> None:
+    result.SetInParent()
+    for value in values.tolist():
+        result.regressions.add(value=value)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _channel_arguments(text: str) -> list[tuple[str, int | str]]:
+    arguments: list[tuple[str, int | str]] = []
+    for pair in filter(None, text.split(",")):
+        name, _, value = pair.partition("=")
+        try:
+            arguments.append((name, int(value)))
+        except ValueError:
+            arguments.append((name, value))
+    return arguments
+
+
+def _credentials(options: Options) -> Any:
+    if not options.ssl_config_file:
+        return None
+    config = textproto.read(options.ssl_config_file, textproto.SSLConfig)
+    return grpc.ssl_server_credentials(
+        [(config.server_key.encode(), config.server_cert.encode())],
+        root_certificates=config.custom_ca.encode() or None,
+        require_client_auth=config.client_verify,
+    )

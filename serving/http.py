@@ -1,0 +1,138 @@
+"""The REST server: an event loop in a thread of its own for the connections, a pool of threads for the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from serving import textproto
+from serving.connection import Connection, Request
+from serving.flags import Options
+from serving.manager import Manager
+from serving.rest import Response, RestApp
+
+log = logging.getLogger(__name__)
+
+_DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
+_BACKLOG = 1024
+_SWEEP_S = 1.0
+
+
+def start_rest(manager: Manager, options: Options) -> RestServer:
+    """Listen on `options.rest_api_port` (0: any free one) and answer requests until closed.
+
+    Raises OSError when the port cannot be had, ServingError when the monitoring file is broken.
+    """
+    app = RestApp(manager, options, _metrics_path(options))
+    listener = _listen(options.host, options.rest_api_port)
+    return RestServer(app, listener, options)
+
+
+class RestServer:
+    """The listening port with its connections and workers."""
+
+    def __init__(self, app: RestApp, listener: socket.socket, options: Options) -> None:
+        self.port: int = listener.getsockname()[1]
+        self.connections: set[Connection] = set()
+        self.max_body_bytes = options.max_request_body_bytes
+        self.read_timeout_s = float(options.http_read_timeout_seconds)
+        self._app = app
+        self._stopping = threading.Event()
+        self._workers = ThreadPoolExecutor(max(1, options.rest_api_num_threads), "rest")
+        self._loop = _new_loop()
+        self._server: asyncio.base_events.Server | None = None
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener, started), name="rest-loop", daemon=True)
+        self._thread.start()
+        started.wait()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether connections are to be closed when they have nothing to do."""
+        return self._stopping.is_set()
+
+    def submit(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        """Answer `request` in a worker; `deliver` is called in the event loop."""
+        self._workers.submit(self._answer, request, deliver)
+
+    def stop_accepting(self) -> None:
+        """Take no new connections, and close those that are idle; requests under way go on."""
+        self._stopping.set()
+        self._call(self._stop_listening)
+
+    def close(self, drain_s: float) -> None:
+        """Let requests under way finish for at most `drain_s` seconds, then end all connections."""
+        self.stop_accepting()
+        deadline = time.monotonic() + drain_s
+        while self.connections and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._call(self._loop.stop)
+        self._thread.join(1.0)
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        response = self._app.answer(request.method, request.target, request.origin, request.body())
+        self._call(deliver, response)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # the loop has ended, and with it every connection that could want this
+            log.debug("The REST loop has ended")
+
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.shut_down()
+
+    def _run(self, listener: socket.socket, started: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._server = self._loop.run_until_complete(
+            self._loop.create_server(lambda: Connection(self), sock=listener, backlog=_BACKLOG)
+        )
+        self._loop.call_soon(started.set)
+        self._loop.call_later(_SWEEP_S, self._sweep)
+        self._loop.run_forever()
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for connection in list(self.connections):
+            connection.check_time(now)
+        self._loop.call_later(_SWEEP_S, self._sweep)
+
+
+def _metrics_path(options: Options) -> str | None:
+    if not options.monitoring_config_file:
+        return None
+    config = textproto.read(options.monitoring_config_file, textproto.MonitoringConfig)
+    prometheus: Any = config.prometheus_config
+    return (prometheus.path or _DEFAULT_METRICS_PATH) if prometheus.enable else None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,176 @@
+"""Predict: from named tensors to named tensors through one signature, in the real server's order of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from serving import metrics
+from serving.codec import tensorproto
+from serving.errors import Code, ServingError, invalid
+from serving.servable import Servable
+
+Array = npt.NDArray[Any]
+
+DEFAULT_SIGNATURE = "serving_default"
+CLASSIFY = "tensorflow/serving/classify"
+PREDICT = "tensorflow/serving/predict"
+REGRESS = "tensorflow/serving/regress"
+
+
+@dataclass(frozen=True)
+class Output:
+    """One tensor of an answer."""
+
+    dtype: int
+    value: Array
+
+
+def signature_of(servable: Servable, name: str) -> Any:
+    """Return the SignatureDef called `name` (empty: the default one), or raise FAILED_PRECONDITION."""
+    name = name or DEFAULT_SIGNATURE
+    signature = servable.signatures.get(name)
+    if signature is None:
+        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+    return signature
+
+
+def from_protos(
+    model: str,
+    servable: Servable,
+    signature: Any,
+    inputs: Mapping[str, Any],
+    output_filter: Sequence[str],
+    timeout_s: float | None,
+) -> dict[str, Output]:
+    """Answer a request whose inputs are TensorProtos; missing ones are filled from the signature's defaults."""
+    _check_method(servable, signature)
+    _check_count(signature, inputs)
+    tensors: dict[str, Array] = {}
+    for alias in sorted(signature.inputs):
+        proto = inputs[alias] if alias in inputs else _default(signature, alias, inputs)
+        try:
+            tensors[alias] = tensorproto.to_array(proto)
+        except tensorproto.Unparsable:
+            raise invalid(f"tensor parsing error: {alias}") from None
+    if any(alias not in signature.inputs for alias in inputs):
+        used = ",".join(sorted(alias for alias in inputs if alias in signature.inputs))
+        raise invalid(
+            f"Inputs contains invalid name. Used request inputs: {used}, request input: {','.join(sorted(inputs))}"
+        )
+    return run(model, servable, signature, tensors, output_filter, timeout_s)
+
+
+def from_tensors(
+    model: str, servable: Servable, signature: Any, tensors: Mapping[str, Array], timeout_s: float | None
+) -> dict[str, Output]:
+    """Answer a request whose inputs are complete and converted."""
+    _check_method(servable, signature)
+    return run(model, servable, signature, tensors, (), timeout_s)
+
+
+def run(
+    model: str,
+    servable: Servable,
+    signature: Any,
+    tensors: Mapping[str, Array],
+    output_filter: Sequence[str],
+    timeout_s: float | None,
+) -> dict[str, Output]:
+    """Run one signature on inputs by alias; returns the outputs asked for, or all."""
+    aliases = _chosen_outputs(signature, output_filter)
+    feeds = {signature.inputs[alias].name: value for alias, value in tensors.items()}
+    if len(feeds) != len(tensors):
+        raise _fed_twice(signature, tensors)
+    fetches = [signature.outputs[alias].name for alias in aliases]
+    if not fetches:
+        raise invalid("Must specify at least one target to fetch or execute.")
+    with metrics.runtime(model, "Predict"):
+        values = servable.run(feeds, fetches, timeout_s)
+    return {
+        alias: Output(_dtype_of(value, signature.outputs[alias].dtype), value)
+        for alias, value in zip(aliases, values, strict=True)
+    }
+
+
+def _check_method(servable: Servable, signature: Any) -> None:
+    if servable.options.check_method_names and signature.method_name not in (PREDICT, CLASSIFY, REGRESS):
+        raise ServingError(
+            Code.INTERNAL,
+            f"Expected prediction signature method_name to be one of {{{PREDICT}, {CLASSIFY}, {REGRESS}}}. Was:"
+            f" {signature.method_name}",
+        )
+
+
+def _check_count(signature: Any, inputs: Mapping[str, Any]) -> None:
+    sent, wanted = set(inputs), set(signature.inputs)
+    if len(sent) == len(wanted) or (len(sent) < len(wanted) and len(signature.defaults)):
+        return
+    raise invalid(
+        f"input size does not match signature: {len(sent)}!={len(wanted)} len({_set(sent)}) != len({_set(wanted)})."
+        f" Sent extra: {_set(sent - wanted)}. Missing but required: {_set(wanted - sent)}."
+    )
+
+
+def _set(names: set[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"
+
+
+def _default(signature: Any, alias: str, inputs: Mapping[str, Any]) -> Any:
+    if alias in signature.defaults:
+        return signature.defaults[alias]
+    raise invalid(
+        f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not found in request and no"
+        f" default value provided. Inputs expected to be in the request {_set(set(inputs))}, or default input alias"
+        f" set: {','.join(sorted(signature.defaults))}"
+    )
+
+
+def _chosen_outputs(signature: Any, output_filter: Sequence[str]) -> list[str]:
+    if not output_filter:
+        return list(signature.outputs)
+    chosen: list[str] = []
+    for alias in output_filter:
+        if alias not in signature.outputs:
+            raise invalid(
+                f"output tensor alias not found in signature: {alias} Outputs expected to be in the set"
+                f" {_set(set(signature.outputs))}."
+            )
+        if alias in chosen:
+            raise invalid(f"duplicate output tensor alias: {alias}")
+        chosen.append(alias)
+    return chosen
+
+
+def _fed_twice(signature: Any, tensors: Mapping[str, Array]) -> ServingError:
+    seen = set()
+    for alias in tensors:
+        name = signature.inputs[alias].name
+        if name in seen:
+            break
+        seen.add(name)
+    return invalid(f'Endpoint "{name}" fed more than once.')
+
+
+_KINDS = {"f": {4: 1, 8: 2}, "i": {1: 6, 2: 5, 4: 3, 8: 9}, "u": {1: 4, 2: 17, 4: 22, 8: 23}}
+
+
+def _dtype_of(value: Array, declared: int) -> int:
+    """The type that the graph gave, which need not be the one that the signature declares."""
+    kind, size = value.dtype.kind, value.dtype.itemsize
+    known = _KINDS.get(kind, {}).get(size)
+    if known is not None:
+        return known
+    return {"O": 7, "b": 10}.get(kind) or _other_dtype(value, declared)
+
+
+def _other_dtype(value: Array, declared: int) -> int:
+    import tensorflow as tf
+
+    try:
+        return int(tf.dtypes.as_dtype(value.dtype).as_datatype_enum)
+    except TypeError:
+        return declared

@@ -1,0 +1,220 @@
+"""The REST API: from a raw request target and a body to a status, a content type and a body."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
+
+from serving import documents, inference, metrics, predict
+from serving.codec import examples, reply
+from serving.codec.body import PredictBody
+from serving.codec.escape import decode, encode
+from serving.errors import Code, ServingError, invalid
+from serving.flags import Options
+from serving.manager import Manager
+
+log = logging.getLogger(__name__)
+
+_API = re.compile(r"/v1/.*", re.IGNORECASE)
+_POST = re.compile(
+    r"/v1/models/([^/:]+)(?:/versions/([0-9]+)|/labels/([^/:]+))?:(classify|regress|predict)", re.IGNORECASE
+)
+_GET = re.compile(r"/v1/models(?:/([^/:]+))?(?:/versions/([0-9]+)|/labels/([^/:]+))?(?:/(metadata))?", re.IGNORECASE)
+_HTTP_STATUS = {
+    Code.OK: 200,
+    Code.CANCELLED: 499,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.UNAVAILABLE: 503,
+    Code.UNAUTHENTICATED: 401,
+}
+_LARGEST_VERSION = 2**63 - 1
+
+JSON = "application/json"
+HTML = "text/html"
+CORS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "POST, GET"),
+    ("Access-Control-Allow-Headers", "Content-Type"),
+)
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, but for what the connection adds to it."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    close: bool = False
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Which model a target names, and what for."""
+
+    model: str
+    version: int | None
+    label: str | None
+    action: str
+
+
+@dataclass
+class _Outcome:
+    """What the metrics are told about a request."""
+
+    model: str = ""
+    api: str = ""
+    code: Code = Code.OK
+    started: float = field(default_factory=time.monotonic)
+
+    def record(self) -> None:
+        metrics.request(self.model, self.code.name)
+        if self.code == Code.OK:
+            metrics.latency(self.model, self.api, "REST", time.monotonic() - self.started)
+
+
+class RestApp:
+    """Answers requests, one at a time per calling thread."""
+
+    def __init__(self, manager: Manager, options: Options, metrics_path: str | None = None) -> None:
+        self._manager = manager
+        self._cors = CORS if options.rest_api_enable_cors_support else ()
+        self._metrics_path = metrics_path
+        timeout_ms = options.rest_api_timeout_in_ms
+        self._timeout_s = timeout_ms / 1000 if timeout_ms > 0 else None
+        self._actions: dict[str, Callable[[_Target, bytes], bytes]] = {
+            "predict": self._predict,
+            "classify": self._classify,
+            "regress": self._regress,
+            "metadata": self._metadata,
+            "status": self._status,
+        }
+
+    def answer(self, method: str, target: str, origin: str | None, body: bytes) -> Response:
+        """Answer one request; `target` is as sent, and whatever happens becomes a response."""
+        if self._metrics_path is not None and re.split(r"[?#]", target)[0] == self._metrics_path:
+            return self._metrics(target)
+        if _API.fullmatch(target) is None:
+            return html_error(404, "Not Found")
+        if method == "OPTIONS":
+            allowed = origin is not None and ("http://" in origin or "https://" in origin)
+            return Response(200 if allowed else 400, b"", "text/html; charset=ISO-8859-1", self._cors)
+        outcome = _Outcome()
+        try:
+            content = self._dispatch(method, target, body, outcome)
+        except ServingError as error:
+            outcome.code = error.code
+            content = reply.error(error.message)
+        except _BadVersion:
+            outcome.code, content = Code.INVALID_ARGUMENT, b""
+        except Exception:
+            log.exception("Answering %s %s failed", method, target)
+            outcome.code = Code.INTERNAL
+            content = reply.error("Internal error; the server's log says more")
+        outcome.record()
+        return Response(_HTTP_STATUS.get(outcome.code, 500), content, JSON, self._cors)
+
+    def _dispatch(self, method: str, target: str, body: bytes, outcome: _Outcome) -> bytes:
+        wanted = _parse_target(method, target)
+        if wanted is None:
+            raise invalid(f"Malformed request: {method} {target}")
+        outcome.model = wanted.model
+        outcome.api = wanted.action if method == "POST" else ""
+        return self._actions[wanted.action](wanted, body)
+
+    def _predict(self, target: _Target, body: bytes) -> bytes:
+        request = PredictBody(body)
+        with self._manager.acquire(target.model, target.version, target.label) as handle:
+            name = request.signature_name or predict.DEFAULT_SIGNATURE
+            signature = handle.servable.signatures.get(name)
+            if signature is None:
+                raise invalid(f'Serving signature name: "{name}" not found in signature def')
+            inputs = {alias: info.dtype for alias, info in signature.inputs.items()}
+            if not inputs:
+                raise invalid(f"Failed to get input map for signature: {request.signature_name or 'DEFAULT'}")
+            tensors = request.tensors(inputs)
+            outputs = predict.from_tensors(target.model, handle.servable, signature, tensors, self._timeout_s)
+            return reply.predict({alias: (out.dtype, out.value) for alias, out in outputs.items()}, request.row_format)
+
+    def _classify(self, target: _Target, body: bytes) -> bytes:
+        name, request = examples.from_json(body)
+        with self._manager.acquire(target.model, target.version, target.label) as handle:
+            classes = inference.classify(target.model, handle.servable, name, request, self._timeout_s)
+        return reply.classifications(classes)
+
+    def _regress(self, target: _Target, body: bytes) -> bytes:
+        name, request = examples.from_json(body)
+        with self._manager.acquire(target.model, target.version, target.label) as handle:
+            values = inference.regress(target.model, handle.servable, name, request, self._timeout_s)
+        return reply.regressions(values)
+
+    def _metadata(self, target: _Target, _body: bytes) -> bytes:
+        _require_name(target)
+        with self._manager.acquire(target.model, target.version, target.label) as handle:
+            return documents.metadata(handle.model, handle.version, handle.servable.signatures)
+
+    def _status(self, target: _Target, _body: bytes) -> bytes:
+        _require_name(target)
+        return documents.status(self._manager.status(target.model, target.version))
+
+    def _metrics(self, target: str) -> Response:
+        if target != self._metrics_path:
+            text = f"Unexpected path: {target}. Should be {self._metrics_path}"
+            return Response(400, encode(text), "text/plain")
+        return Response(200, b"", "text/plain")
+
+
+def html_error(status: int, reason: str) -> Response:
+    """The page with which the real server's HTTP library refuses a request, closing the connection."""
+    page = f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n<H1>{reason}</H1>\n</BODY></HTML>\n"
+    return Response(status, page.encode(), HTML, close=True)
+
+
+class _BadVersion(Exception):
+    """A version number beyond 64 bits, which the real server answers with an empty body."""
+
+
+def _parse_target(method: str, target: str) -> _Target | None:
+    pattern = {"POST": _POST, "GET": _GET}.get(method)
+    match = pattern.fullmatch(target) if pattern else None
+    if match is None:
+        return None
+    model, version, label, action = match.groups()
+    if method == "POST" and action not in ("classify", "regress", "predict"):
+        return None
+    if method == "GET":
+        action = "metadata" if action == "metadata" else "status"
+    number = None if version is None else _version(version)
+    return _Target(
+        "" if model is None else _unescape(model), number, None if label is None else _unescape(label), action
+    )
+
+
+def _version(digits: str) -> int:
+    digits = digits.lstrip("0") or "0"
+    if len(digits) > 19 or int(digits) > _LARGEST_VERSION:
+        raise _BadVersion
+    return int(digits)
+
+
+def _unescape(text: str) -> str:
+    return decode(unquote_to_bytes(text.encode("latin-1")))
+
+
+def _require_name(target: _Target) -> None:
+    if not target.model:
+        raise invalid("Missing model name in request.")
