@@ -14,7 +14,7 @@ from serving import commandline, logs
 from serving.errors import ServingError
 from serving.flags import Options
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("serving.main")  # also when run as a script
 
 FAILED = 255
 
