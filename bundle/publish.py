@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bundle import files
 from bundle.errors import BundleError, UsageError
-from bundle.versions import HIGH_WATER, highest_ever, version_folders
+from bundle.versions import HIGH_WATER, highest_ever, parse_version, version_folders
 
 STAGING_PREFIX = ".staging-"
 LOCK_NAME = ".publish.lock"
@@ -46,7 +46,7 @@ def publish(source: Path, base_path: Path, quarantine: Path, numbered: Callable[
         staged = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base_path))
         try:
             _copy(source, staged)
-            number = highest_ever(base_path, quarantine) + 1
+            number = _take_number(base_path, quarantine)
             if numbered is not None:
                 numbered(number)
             return _go_live(staged, base_path, number)
@@ -130,9 +130,19 @@ def _copy(source: Path, staged: Path) -> None:
         ) from error
 
 
-def _go_live(staged: Path, base_path: Path, number: int) -> Version:
-    # Recorded before the rename: a kill between the two leaves a gap, never a number used twice.
+def _take_number(base_path: Path, quarantine: Path) -> int:
+    """The next number, recorded before anybody is told: a kill after this leaves a gap, never a number used twice."""
+    number = highest_ever(base_path, quarantine) + 1
+    if parse_version(str(number)) is None:
+        raise BundleError(
+            f"{base_path} has used {number - 1}, the highest number that the server reads; move that version away, "
+            f"and write the number to count from into {base_path / HIGH_WATER}"
+        )
     files.write_atomically(base_path / HIGH_WATER, f"{number}\n")
+    return number
+
+
+def _go_live(staged: Path, base_path: Path, number: int) -> Version:
     target = base_path / str(number)
     staged.rename(target)
     files.fsync(base_path)
