@@ -50,6 +50,17 @@ def write_atomically(path: Path, content: str) -> None:
     fsync(path.parent)
 
 
+def why_not_writable(folder: Path) -> str:
+    """Why nothing can be made in `folder`, with what to do about it; an empty text when something can."""
+    if os.access(folder, os.W_OK | os.X_OK):
+        return ""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return f"{folder} is not writable: its file system is mounted read-only. Mount it for writing"
+    me, owner = os.getuid(), folder.stat().st_uid
+    remedy = f"chmod u+rwx {folder}" if me == owner else f"sudo chown -R {me} {folder}"
+    return f"{folder} is not writable for uid {me}; it belongs to uid {owner}. Run: {remedy}"
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder with all it holds; it may be gone already."""
     if path.is_dir() and not path.is_symlink():

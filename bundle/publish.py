@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -108,11 +107,9 @@ def _prepare_base_path(base_path: Path) -> None:
         raise BundleError(
             f"cannot make the base path {base_path}: {error.strerror}; check who owns {base_path.parent}"
         ) from error
-    if not os.access(base_path, os.W_OK | os.X_OK):
-        raise BundleError(
-            f"{base_path} is not writable for uid {os.getuid()} (it belongs to uid "
-            f"{base_path.stat().st_uid}); run: sudo chown -R {os.getuid()} {base_path}"
-        )
+    problem = files.why_not_writable(base_path)
+    if problem:
+        raise BundleError(problem)
 
 
 def _copy(source: Path, staged: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import os
 import platform
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from bundle import output
 from bundle.errors import BundleError
-from bundle.files import size_in_bytes
+from bundle.files import size_in_bytes, why_not_writable
 from bundle.models_config import base_paths
 from bundle.settings import Settings
 from bundle.versions import version_folders
@@ -137,14 +136,12 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     for name in ("models_dir", "drop_dir", "quarantine_dir", "runs_dir"):
         folder: Path = getattr(settings, name)
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
-        if os.access(nearest, os.W_OK | os.X_OK):
+        problem, _, remedy = why_not_writable(nearest).partition(". ")
+        if problem:
+            yield Finding(name.upper(), Level.PROBLEM, problem, remedy)
+        else:
             state = "writable" if nearest == folder else "not there yet, can be made"
             yield Finding(name.upper(), Level.OK, f"{folder} is {state}")
-        else:
-            owner = nearest.stat().st_uid
-            remedy = f"sudo chown -R {os.getuid()} {nearest}"
-            message = f"{nearest} belongs to uid {owner}, not writable for uid {os.getuid()}"
-            yield Finding(name.upper(), Level.PROBLEM, message, remedy)
 
 
 def _models(settings: Settings) -> Iterator[Finding]:

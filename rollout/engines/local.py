@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bundle import output
+from bundle import files, output
 from bundle.errors import BundleError
 from bundle.models_config import CONTAINER_MODELS, base_paths
 from bundle.settings import Settings
@@ -99,15 +98,12 @@ def require_writable(folder: Path) -> None:
     """Make `folder` if it is missing; raise BundleError with the command that helps when it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        owner = folder if folder.exists() else folder.parent
-        raise BundleError(
-            f"{folder} is not writable for uid {os.getuid()}; {owner} belongs to uid {owner.stat().st_uid}. "
-            f"Run: sudo chown -R {os.getuid()} {owner}"
-        )
+        problem = files.why_not_writable(folder)
+    except OSError as error:
+        nearest = next(path for path in folder.parents if path.is_dir())
+        problem = files.why_not_writable(nearest) or f"cannot make {folder}: {error.strerror}"
+    if problem:
+        raise BundleError(problem)
 
 
 def _command(name: str) -> str:
