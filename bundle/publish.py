@@ -40,17 +40,25 @@ def publish(source: Path, base_path: Path, quarantine: Path, numbered: Callable[
     if not (source / "saved_model.pb").is_file():
         raise UsageError(f"{source} holds no saved_model.pb; give the folder of one SavedModel version")
     _prepare_base_path(base_path)
-    with files.lock(base_path / LOCK_NAME):
-        sweep(base_path)
-        staged = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base_path))
-        try:
-            _copy(source, staged)
-            number = _take_number(base_path, quarantine)
-            if numbered is not None:
-                numbered(number)
-            return _go_live(staged, base_path, number)
-        finally:
-            files.remove(staged)
+    try:
+        with files.lock(base_path / LOCK_NAME):
+            return _publish(source, base_path, quarantine, numbered)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise BundleError(f"cannot publish {source} into {base_path}: {what}") from error
+
+
+def _publish(source: Path, base_path: Path, quarantine: Path, numbered: Callable[[int], None] | None) -> Version:
+    sweep(base_path)
+    staged = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base_path))
+    try:
+        _copy(source, staged)
+        number = _take_number(base_path, quarantine)
+        if numbered is not None:
+            numbered(number)
+        return _go_live(staged, base_path, number)
+    finally:
+        files.remove(staged)
 
 
 def sweep(base_path: Path) -> None:
@@ -115,15 +123,22 @@ def _prepare_base_path(base_path: Path) -> None:
 def _copy(source: Path, staged: Path) -> None:
     """Copy with links followed, so that no later change outside can reach into the published version."""
     try:
-        shutil.copytree(source, staged, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        files.settle(staged)
+        shutil.copytree(source, staged, dirs_exist_ok=True, copy_function=_copy_file)
     except shutil.Error as error:
         problems = "; ".join(f"{entry[0]}: {entry[2]}" for entry in error.args[0])
-        raise BundleError(f"cannot copy {source} into {staged.parent}: {problems}; nothing was published") from error
+        raise BundleError(f"cannot copy {source} into {staged.parent}: {problems}. Nothing was published") from error
+    files.settle(staged)
+
+
+def _copy_file(source: str, target: str) -> None:
+    try:
+        shutil.copyfile(source, target)
     except OSError as error:
-        hint = "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the folder"
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # No OSError: copytree would collect it, and go on with the next file.
         raise BundleError(
-            f"cannot copy {source} into {staged.parent}: {error.strerror}; {hint}. Nothing was published"
+            f"cannot copy {source} to {target}: {error.strerror}; free some space there. Nothing was published"
         ) from error
 
 
