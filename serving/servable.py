@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving import savedmodel
+from serving import kernels, savedmodel
 from serving.errors import Code, ServingError, from_tensorflow, not_found
 
 Array = npt.NDArray[Any]
@@ -117,6 +117,24 @@ class _Session:
         timeout_s: float | None,
     ) -> list[Array]:
         try:
+            return self._run(feeds, fetches, targets, timeout_s)
+        except ServingError as error:
+            message = kernels.mend(
+                error.message, feeds, lambda probe: self._failure(probe, fetches, targets, timeout_s)
+            )
+            raise ServingError(error.code, message) from None
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _run(
+        self,
+        feeds: Mapping[str, Array],
+        fetches: Sequence[str],
+        targets: Sequence[str],
+        timeout_s: float | None,
+    ) -> list[Array]:
+        try:
             results = self._api.TF_SessionRun_wrapper(
                 self._session._session,
                 self._run_options(timeout_s),
@@ -127,10 +145,17 @@ class _Session:
             )
         except self._op_error as error:
             raise from_tensorflow(error) from None
+        except UnicodeDecodeError as error:
+            # The kernel quotes bytes that it was fed; with the exception that could not be made its code is lost.
+            raise ServingError(Code.INVALID_ARGUMENT, error.object.decode("utf-8", "surrogateescape")) from None
         return [value if isinstance(value, np.ndarray) else _scalar(value) for value in results]
 
-    def close(self) -> None:
-        self._session.close()
+    def _failure(self, *arguments: Any) -> str:
+        try:
+            self._run(*arguments)
+        except ServingError as error:
+            return error.message
+        return ""
 
     def _run_options(self, timeout_s: float | None) -> Any:
         if timeout_s is None:

@@ -12,9 +12,18 @@ import struct
 from collections.abc import Callable
 from fractions import Fraction
 
+import numpy as np
+import numpy.typing as npt
+
 _NUMBER = re.compile(r"(-?)(\d+)(?:\.(\d+))?(?:[eE]([-+]?\d+))?")
 _EXACT_SIGNIFICAND = 2**53 - 1
 _SIGNIFICANT_DIGITS = 17
+
+# The real server converts in threads that flush denormal numbers to zero, rounding first.
+SMALLEST_DOUBLE = 2.0**-1022
+SMALLEST_FLOAT = 2.0**-126
+LARGEST_FLUSHED = 2.0**-126 - 2.0**-151
+
 _POWERS = [float(f"1e{n}") for n in range(309)]
 
 
@@ -109,17 +118,34 @@ def _exponent(text: str, highest: int) -> int:
 def _times_power(value: float, power: int) -> float:
     if power < -308:
         return 0.0
-    return value * _POWERS[power] if power >= 0 else value / _POWERS[-power]
+    if power >= 0:
+        return value * _POWERS[power]
+    quotient = value / _POWERS[-power]
+    return quotient if quotient >= SMALLEST_DOUBLE else 0.0
 
 
 def float32_text(value: float) -> str:
     """Print a float32 (given as the equal Python float) as the real server does in replies."""
+    if -SMALLEST_FLOAT < value < SMALLEST_FLOAT:
+        value = math.copysign(0.0, value)
     return _reply_text(value, _round_to_float32, "%.9g")
 
 
 def float64_text(value: float) -> str:
     """Print a float64 as the real server does in replies."""
+    if -SMALLEST_DOUBLE < value < SMALLEST_DOUBLE:
+        value = math.copysign(0.0, value)
     return _reply_text(value, float, "%.17g")
+
+
+def to_float32(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Narrow an array as the real server does: overflow is infinite, what would be denormal is zero."""
+    with np.errstate(all="ignore"):
+        narrow = wide.astype(np.float32)
+    tiny = np.abs(wide) < LARGEST_FLUSHED
+    if tiny.any():
+        narrow = np.where(tiny, np.copysign(np.float32(0), narrow), narrow)
+    return narrow
 
 
 def _reply_text(value: float, narrow: Callable[[float], float], full: str) -> str:

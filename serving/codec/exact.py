@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.codec import b64, dtypes
+from serving.codec import b64, decimal, dtypes
 from serving.codec.debug import describe, kind
 from serving.codec.escape import encode
 from serving.codec.parser import ABSENT, Members
@@ -229,11 +229,11 @@ def _array(values: list[Any], dtype: int, shape: list[int], name: str) -> Array:
         return strings.reshape(shape)
     if dtype not in dtypes.JSON:
         return np.zeros(shape, dtype=_numpy_type(dtype))
-    with np.errstate(all="ignore"):
-        wide: npt.DTypeLike = np.float64 if dtype in (dtypes.FLOAT, dtypes.DOUBLE) else None
-        if wide is None and dtype in (dtypes.INT8, dtypes.INT16, dtypes.UINT8):
-            wide = np.int64
-        return np.array(wanted, dtype=wide or dtypes.JSON[dtype]).astype(dtypes.JSON[dtype]).reshape(shape)
+    if dtype == dtypes.FLOAT:
+        return decimal.to_float32(np.array(wanted, dtype=np.float64)).reshape(shape)
+    target = dtypes.JSON[dtype]
+    small = dtype in (dtypes.INT8, dtypes.INT16, dtypes.UINT8)
+    return np.array(wanted, dtype=np.int64 if small else target).astype(target).reshape(shape)
 
 
 def _numpy_type(dtype: int) -> npt.DTypeLike:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from serving.codec import decimal
 from serving.codec.body import parse_object, signature_name
 from serving.codec.debug import describe, kind
 from serving.codec.escape import encode
@@ -90,8 +91,7 @@ def _add(value: Any, name: str, feature: Any) -> None:
     elif value is None or isinstance(value, list):
         raise invalid(f"Feature: {name} has element with unexpected JSON type: {kind(value)}")
     elif isinstance(value, float):
-        with np.errstate(all="ignore"):
-            _list(feature, "float_list", name).append(float(np.float32(value)))
+        _list(feature, "float_list", name).append(float(decimal.to_float32(np.array(value))))
     else:
         values = _list(feature, "int64_list", name)
         if value >= 2**63:

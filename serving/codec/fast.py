@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.codec import b64, dtypes
+from serving.codec import b64, decimal, dtypes
 from serving.errors import ServingError
 
 Array = npt.NDArray[Any]
@@ -150,14 +150,13 @@ def _floats(array: Array, dtype: int, rounded: bool) -> Array:
         if rounded:
             raise Doubt
         return wide
-    with np.errstate(all="ignore"):
-        narrow = wide.astype(np.float32)
-        if rounded:
-            margin = np.abs(wide) * _READING_ERROR
+    if rounded:
+        margin = np.abs(wide) * _READING_ERROR
+        with np.errstate(all="ignore"):
             same = (wide - margin).astype(np.float32) == (wide + margin).astype(np.float32)
-            if not (same | ~np.isfinite(wide)).all():
-                raise Doubt
-    return narrow
+        if not (same | ~np.isfinite(wide)).all():
+            raise Doubt
+    return decimal.to_float32(wide)
 
 
 def _integers(array: Array, dtype: int, target: npt.DTypeLike) -> Array:

@@ -159,9 +159,9 @@ def _string_texts(name: str, flat: Array, depth: int) -> list[str]:
 
 
 def _float_texts(values: Array) -> list[str]:
+    if values.size < _BULK or not _ordinary(values):
+        return [decimal.float32_text(number) for number in values.tolist()]
     numbers: list[float] = values.tolist()
-    if len(numbers) < _BULK or not np.isfinite(values).all():
-        return [decimal.float32_text(number) for number in numbers]
     short = ("%.6g " * len(numbers) % tuple(numbers)).split()
     with np.errstate(all="ignore"):
         enough = np.array(short, dtype=np.float64).astype(np.float32) == values
@@ -171,3 +171,9 @@ def _float_texts(values: Array) -> list[str]:
         full = ("%.9g " * len(numbers) % tuple(numbers)).split()
         texts = [a if fits else b for a, b, fits in zip(short, full, enough.tolist(), strict=True)]
     return [text if "." in text or "e" in text else text + ".0" for text in texts]
+
+
+def _ordinary(values: Array) -> bool:
+    """Whether all numbers are finite and none is denormal."""
+    sizes = np.abs(values)
+    return bool((((sizes >= decimal.SMALLEST_FLOAT) | (sizes == 0)) & np.isfinite(values)).all())
