@@ -19,6 +19,7 @@ from bundle.errors import BundleError, UsageError
 from bundle.versions import HIGH_WATER, highest_ever, parse_version, version_folders
 
 STAGING_PREFIX = ".staging-"
+HIDDEN_PREFIX = ".withdrawn-"
 LOCK_NAME = ".publish.lock"
 
 
@@ -91,14 +92,31 @@ def move(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        # Another file system: hide it from the server in one step, then take the time that copying needs.
-        hidden = source.with_name(f".withdrawn-{source.name}")
-        source.rename(hidden)
-        if hidden.is_dir():
-            shutil.copytree(hidden, target)
+        _move_far(source, target)
+
+
+def _move_far(source: Path, target: Path) -> None:
+    """Hide `source` from the server in one step, then take the time that copying needs; undone when that fails."""
+    hidden = source.with_name(f"{HIDDEN_PREFIX}{source.name}")
+    arriving = target.with_name(f".arriving-{target.name}")
+    source.rename(hidden)
+    try:
+        if hidden.is_dir() and not hidden.is_symlink():
+            shutil.copytree(hidden, arriving, symlinks=True, copy_function=_copy_as_it_is)
         else:
-            shutil.copyfile(hidden, target)
-        files.remove(hidden)
+            _copy_as_it_is(hidden, arriving)
+        if arriving.exists() or arriving.is_symlink():
+            arriving.rename(target)
+    except OSError:
+        files.remove(arriving)
+        hidden.rename(source)
+        raise
+    files.remove(hidden)
+
+
+def _copy_as_it_is(source: str | Path, target: str | Path) -> None:
+    if Path(source).is_symlink() or Path(source).is_file():  # A pipe or a socket holds nothing to keep.
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def free_name(folder: Path, wanted: str) -> Path:
