@@ -6,10 +6,11 @@ import base64
 import dataclasses
 import random
 import shutil
-import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,14 +125,18 @@ def test_bad_drops_end_in_quarantine(serving: Bundle, traffic: Traffic, other_mo
     shutil.copytree(other_models / "other_signatures", serving.drop / "other_signatures")
     (serving.drop / "a_text_file").write_text("not a model\n")
     for name, reason in BAD.items():
-        file = serving.quarantine / f"{name}.reason.txt"
-        until(lambda file=file: file.is_file() and (serving.quarantine / file.name.split(".")[0]).exists(), name)
-        assert reason in file.read_text(), file.read_text()
+        until(partial(_is_quarantined, serving, name), name)
+        text = (serving.quarantine / f"{name}.reason.txt").read_text()
+        assert reason in text, text
     log = (serving.root / ".run" / "drop-watcher.log").read_text()
     assert all(f"refused {MODEL}/{name}" in log for name in BAD)
     assert serving.available() == before
     status = serving.must("rollout", "status")
     assert all(name in status for name in BAD)
+
+
+def _is_quarantined(serving: Bundle, name: str) -> bool:
+    return (serving.quarantine / name).exists() and (serving.quarantine / f"{name}.reason.txt").is_file()
 
 
 def test_still_served_after_a_restart(serving: Bundle) -> None:
@@ -172,24 +177,23 @@ def test_a_renamed_folder_is_served_as_with_the_real_server(serving: Bundle) -> 
 
 
 def test_killed_trainers_leave_no_half_version(serving: Bundle) -> None:
-    """kill -9 at ten moments around the publish; what is in the base path is always whole."""
+    """kill -9 while the trainer publishes; what is in the base path is always whole, and the next train works."""
     before = set(version_folders(serving.base_path))
     chance = random.Random(3)
-    for _ in range(10):
+    for _ in range(3):
         process = serving.start("trainer", "train", EPOCHS="1")
-        runs = serving.root / "runs"
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline and not list(runs.rglob("saved_model.pb")):
-            time.sleep(0.02)
-        time.sleep(chance.uniform(0, 6))
-        process.send_signal(signal.SIGKILL)
+        until(partial(_publishes_or_ended, serving, process), "the trainer to publish")
+        time.sleep(chance.uniform(0, 0.05))
+        process.kill()
         process.communicate()
         for folder in version_folders(serving.base_path).values():
             document = manifest.read(folder)
             assert document is not None
             assert manifest.damage(folder, document) == []
-    output = serving.must("rollout", "train", EPOCHS="1")
-    assert "is AVAILABLE" in output
-    after = set(version_folders(serving.base_path))
-    assert max(after) > max(before)
+    assert "is AVAILABLE" in serving.must("rollout", "train", EPOCHS="1")
+    assert max(version_folders(serving.base_path)) > max(before)
     assert not list(serving.base_path.glob(".staging-*"))
+
+
+def _publishes_or_ended(serving: Bundle, process: subprocess.Popen[str]) -> bool:
+    return process.poll() is not None or any(serving.base_path.glob(".staging-*"))

@@ -73,7 +73,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    found = environment.load(environment.find_root(Path(__file__)))
+    found = environment.load(environment.find_root())
     running = None if os.environ.get("HOST") else stack.remembered(found)
     return running.settings if running else found
 
