@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bundle import files
+from bundle import documents, files
 from bundle.errors import BundleError
 
 FOLDER = "assets.extra"
@@ -92,9 +92,9 @@ def read(version_folder: Path) -> Manifest | None:
         return None
     try:
         return _from_document(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise BundleError(
-            f"{path} is not a manifest of format {FORMAT} ({type(error).__name__}: {error}); "
+            f"{path} is not a manifest of format {FORMAT} ({error}); "
             "export the version again, or remove the file to publish it without one"
         ) from error
 
@@ -128,14 +128,18 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _from_document(document: dict[str, Any]) -> Manifest:
-    if document.pop("format") != FORMAT:
-        raise ValueError("another format")
-    document["dataset"] = Dataset(**document["dataset"])
-    document["files"] = {name: File(**file) for name, file in document["files"].items()}
-    document["classes"] = tuple(document["classes"])
-    document["confusion_matrix"] = tuple(tuple(row) for row in document["confusion_matrix"])
-    document["examples"] = tuple(
-        Example(example["image"], example["label"], tuple(example["logits"])) for example in document["examples"]
-    )
-    return Manifest(**document)
+def _from_document(document: Any) -> Manifest:
+    found = document.pop("format", None) if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"found format {found!r}")
+    manifest: Manifest = documents.read_as(Manifest, document, "the manifest")
+    for name in (*manifest.files, *(f"{FOLDER}/{example.image}" for example in manifest.examples)):
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ValueError(f"{name} leads out of the version folder")
+    count = len(manifest.classes)
+    for example in manifest.examples:
+        if not 0 <= example.label < count or len(example.logits) != count:
+            raise ValueError(
+                f"{example.image} has label {example.label}, {len(example.logits)} logits, {count} classes"
+            )
+    return manifest

@@ -1,0 +1,43 @@
+"""JSON documents read into dataclasses, with every value of the type that the dataclass declares."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Any
+
+
+def read_as(hint: Any, value: Any, where: str = "the document") -> Any:
+    """`value`, as json gives it, as an instance of `hint`; ValueError names the place that has another type.
+
+    Knows str, int, float, Any, tuple[T, ...] (a JSON list), dict[str, T] and dataclasses of such.
+    """
+    if hint is Any:
+        return value
+    if dataclasses.is_dataclass(hint):
+        return _read_dataclass(hint, value, where)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        items = enumerate(_expect(list, value, where))
+        return tuple(read_as(arguments[0], item, f"{where}[{n}]") for n, item in items)
+    if origin is dict:
+        pairs = _expect(dict, value, where).items()
+        return {name: read_as(arguments[1], item, f"{where}.{name}") for name, item in pairs}
+    if hint is float and isinstance(value, int):
+        return float(_expect(int, value, where))
+    return _expect(hint, value, where)
+
+
+def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
+    document = _expect(dict, value, where)
+    hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
+    if document.keys() != hints.keys():
+        missing, strange = sorted(hints.keys() - document.keys()), sorted(document.keys() - hints.keys())
+        raise ValueError(f"{where} lacks {missing or 'nothing'} and has unknown {strange or 'nothing'}")
+    return kind(**{name: read_as(hint, document[name], name) for name, hint in hints.items()})
+
+
+def _expect(kind: type, value: Any, where: str) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+        raise ValueError(f"{where} is {value!r:.60}, expected {kind.__name__}")
+    return value
