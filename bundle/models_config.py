@@ -11,7 +11,7 @@ CONTAINER_MODELS = PurePosixPath("/models")
 
 
 def base_paths(models_config: Path, models_dir: Path) -> dict[str, Path]:
-    """Model name to its base path on this machine, in the order of the file."""
+    """Model name to its base path on this machine, in the order of the file; those at a URI are left out."""
     from google.protobuf import text_format
     from tensorflow_serving.config import model_server_config_pb2
 
@@ -19,11 +19,18 @@ def base_paths(models_config: Path, models_dir: Path) -> dict[str, Path]:
         config = text_format.Parse(
             models_config.read_text(encoding="utf-8"), model_server_config_pb2.ModelServerConfig()
         )
-    except text_format.ParseError as error:
+    except (text_format.ParseError, UnicodeDecodeError) as error:
         raise UsageError(f"{models_config}:{error}; expected a ModelServerConfig text proto") from error
     except OSError as error:
         raise UsageError(f"cannot read {models_config}: {error.strerror}") from error
-    return {entry.name: _on_host(entry.base_path, models_dir) for entry in config.model_config_list.config}
+    local = [entry for entry in config.model_config_list.config if "://" not in entry.base_path]
+    for entry in local:
+        if not PurePosixPath(entry.base_path).is_absolute():
+            raise UsageError(
+                f"{models_config}: model {entry.name} has the base path {entry.base_path!r}; the server expects an "
+                f"absolute one, such as {CONTAINER_MODELS / entry.name}"
+            )
+    return {entry.name: _on_host(entry.base_path, models_dir) for entry in local}
 
 
 def base_path_of(model: str, models_config: Path, models_dir: Path) -> Path:
