@@ -57,9 +57,10 @@ def _run(options: Options, signals: Signals) -> int:
     from serving.server import Server
 
     server = Server(options)
-    if not server.start(config, signals.stop):
+    if not server.load(config, signals.stop):
         return _leave(0)
     signals.serving = True
+    server.open()
     signals.stop.wait()
     log.info(
         "Stopping: %d requests in flight have up to %d s to finish; a second signal ends them at once",

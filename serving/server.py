@@ -9,7 +9,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from serving.errors import ServingError
 from serving.flags import Options
 from serving.manager import Manager
 from serving.polling import ConfigPoller, DiskPoller
@@ -40,22 +39,27 @@ class Server:
         )
         self._fronts: list[Front] = []
 
-    def start(self, config: Any, stop: threading.Event) -> bool:
-        """Load what `config` lists and open the ports; False when `stop` was set before that.
+    def load(self, config: Any, stop: threading.Event) -> bool:
+        """Load what `config` lists until requests can be answered; False when `stop` was set before that.
 
-        Raises ServingError when there is nothing to serve or a port cannot be had.
+        Raises ServingError when it is certain that there is nothing to serve.
         """
         self._manager.reload(config, wait=False)
         self._disk.start()
-        if not self._wait_until_ready(stop):
-            return False
-        self._open()
-        self._config.start()
+        return self._wait_until_ready(stop)
+
+    def open(self) -> None:
+        """Take requests; raises ServingError when a port cannot be had."""
+        from serving.grpc_service import start_grpc
+        from serving.http import start_rest
+
         # What was made up to here lives as long as the server: looking at it again at each collection would
         # only make requests wait.
         gc.collect()
         gc.freeze()
-        return True
+        self._open_grpc(start_grpc)
+        self._open_rest(start_rest)
+        self._config.start()
 
     def stop(self, drain_s: float) -> int:
         """Take no new requests, wait for the running ones, unload; returns how many were cut off."""
@@ -84,33 +88,29 @@ class Server:
                 log.warning("Still waiting for a first version to serve; the ports stay closed until then")
         return not stop.is_set()
 
-    def _open(self) -> None:
-        from serving.grpc_service import start_grpc
-        from serving.http import start_rest
-
+    def _open_grpc(self, start_grpc: Any) -> None:
         options = self._options
         try:
             self._fronts.append(start_grpc(self._manager, options))
         except OSError as error:
             raise port_error("port", options.host, options.port, error) from None
-        log.info("Running gRPC ModelServer at %s:%d ...", options.host, options.port)
-        if options.rest_api_port and options.rest_api_port == options.port:
+        if options.port:
+            log.info("Running gRPC ModelServer at %s:%d ...", options.host, options.port)
+        if options.grpc_socket_path:
+            log.info("Running gRPC ModelServer at UNIX socket %s ...", options.grpc_socket_path)
+
+    def _open_rest(self, start_rest: Any) -> None:
+        options = self._options
+        if not options.rest_api_port:
+            return
+        if options.rest_api_port == options.port:
             log.error(
                 "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST"
                 " API. Skipped exporting HTTP/REST API."
             )
-        elif options.rest_api_port:
-            self._open_rest(start_rest)
-
-    def _open_rest(self, start_rest: Any) -> None:
-        options = self._options
+            return
         try:
             self._fronts.append(start_rest(self._manager, options))
         except OSError as error:
             raise port_error("rest_api_port", options.host, options.rest_api_port, error) from None
         log.info("Exporting HTTP/REST API at:%s:%d ...", options.host, options.rest_api_port)
-
-
-def describe(error: ServingError) -> str:
-    """The line with which the real server says that it cannot start."""
-    return f"Failed to start server. Error: {error}"

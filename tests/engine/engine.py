@@ -133,9 +133,10 @@ class Engine:
         del self._entries[model]
         self.reload()
 
-    def reload(self) -> None:
-        """Send the list of models; raises grpc.RpcError when the server refuses it."""
-        text = " ".join(f'config {{ {e} model_platform: "tensorflow" }}' for e in self._entries.values())
+    def reload(self, *more: str) -> None:
+        """Send the list of models, and more entries; raises grpc.RpcError when the server refuses it."""
+        entries = [*self._entries.values(), *more]
+        text = " ".join(f'config {{ {each} model_platform: "tensorflow" }}' for each in entries)
         request = model_management_pb2.ReloadConfigRequest()
         text_format.Parse(f"config {{ model_config_list {{ {text} }} }}", request)
         stub = model_service_pb2_grpc.ModelServiceStub(self.channel)
