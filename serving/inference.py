@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,9 @@ from serving import metrics
 from serving.codec import examples
 from serving.errors import Code, ServingError, invalid
 from serving.predict import CLASSIFY, DEFAULT_SIGNATURE, REGRESS
-from serving.servable import Servable
+
+if TYPE_CHECKING:
+    from serving.servable import Servable
 
 Array = npt.NDArray[Any]
 Classes = list[list[tuple[bytes, float]]]

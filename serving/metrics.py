@@ -1,29 +1,129 @@
-"""What the server counts, under the real server's metric names."""
+"""What the server counts, under the real server's metric names, in the Prometheus client's registry."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+REGISTRY: Final = CollectorRegistry(auto_describe=False)
+
+# Clients choose the model names in their requests, and each one makes a series that stays.
+_MAX_SERIES: Final = 2000
+
+
+def exponential(scale: float, growth: float, count: int) -> list[float]:
+    """The upper bounds of `count` buckets, each `growth` times as high as the one before."""
+    return [scale * growth**n for n in range(count)]
+
+
+class _Family:
+    """One metric with its labels."""
+
+    by_path: Final[dict[str, _Family]] = {}
+
+    def __init__(self, path: str, labels: Sequence[str], buckets: Sequence[float] | None = None) -> None:
+        name = path.replace("/", ":")
+        self.path = path
+        self.metric: MetricWrapperBase = (
+            Counter(name, path, labels, registry=REGISTRY)
+            if buckets is None
+            else Histogram(name, path, labels, registry=REGISTRY, buckets=buckets)
+        )
+        self._known: set[tuple[str, ...]] = set()
+        self.by_path[path] = self
+
+    def add(self, amount: float, *labels: str) -> None:
+        """Increase the counter of a label set."""
+        child = self._child(labels)
+        assert isinstance(child, Counter)
+        child.inc(amount)
+
+    def observe(self, value: float, *labels: str) -> None:
+        """Record a value; one that equals a bound counts in the bucket above, as on the real server."""
+        child = self._child(labels)
+        assert isinstance(child, Histogram)
+        child.observe(math.nextafter(value, math.inf))
+
+    def first(self) -> int:
+        """The value of the first series of a counter, or 0."""
+        for family in self.metric.collect():
+            for sample in family.samples:
+                if sample.name.endswith("_total"):
+                    return int(sample.value)
+        return 0
+
+    def _child(self, labels: tuple[str, ...]) -> MetricWrapperBase:
+        if labels not in self._known:
+            if len(self._known) >= _MAX_SERIES:
+                labels = ("", *labels[1:])
+            self._known.add(labels)
+        return self.metric.labels(*labels)
+
+
+_LATENCY_BUCKETS: Final = exponential(10, 1.8, 33)
+_requests = _Family("/tensorflow/serving/request_count", ("model_name", "status"))
+_request_latency = _Family("/tensorflow/serving/request_latency", ("model_name", "API", "entrypoint"), _LATENCY_BUCKETS)
+_runtime_latency = _Family("/tensorflow/serving/runtime_latency", ("model_name", "API", "runtime"), _LATENCY_BUCKETS)
+_example_counts = _Family("/tensorflow/serving/request_example_counts", ("model",), exponential(1, 2, 15))
+_example_total = _Family("/tensorflow/serving/request_example_count_total", ("model",))
+_request_log = _Family("/tensorflow/serving/request_log_count", ("model_name", "status_code"))
+_warmup_latency = _Family(
+    "/tensorflow/serving/model_warmup_latency", ("model_path", "status"), exponential(10, 1.8, 33)
+)
+_load_attempts = _Family("/tensorflow/cc/saved_model/load_attempt_count", ("model_path", "status"))
+_load_latency = _Family("/tensorflow/cc/saved_model/load_latency", ("model_path",))
 
 
 @contextmanager
 def runtime(model: str, api: str) -> Iterator[None]:
     """Measure one session run."""
+    started = time.perf_counter()
     yield
+    _runtime_latency.observe(_microseconds(time.perf_counter() - started), model, api, "TF1")
 
 
 def examples(model: str, count: int) -> None:
     """Count the examples of a request."""
+    _example_counts.observe(count, model)
+    _example_total.add(count, model)
 
 
 def request(model: str, status: str) -> None:
     """Count an answered request by the name of its status code."""
+    _requests.add(1, model, status)
 
 
 def latency(model: str, api: str, entrypoint: str, seconds: float) -> None:
     """Record how long a successful request took."""
+    _request_latency.observe(_microseconds(seconds), model, api, entrypoint)
 
 
-def values(names: Iterable[str]) -> dict[str, int]:
-    """The present value of each counter in `names`; 0 for what is no counter."""
-    return dict.fromkeys(names, 0)
+def loaded(path: str, seconds: float, succeeded: bool) -> None:
+    """Count an attempt to load a version, and how long a successful one took."""
+    _load_attempts.add(1, path, "success" if succeeded else "fail")
+    if succeeded:
+        _load_latency.add(_microseconds(seconds), path)
+
+
+def warmed_up(path: str, seconds: float, status: str) -> None:
+    """Record a warm-up."""
+    _warmup_latency.observe(_microseconds(seconds), path, status)
+
+
+def values(paths: Iterable[str]) -> dict[str, int]:
+    """The present value of each counter in `paths`, as far as its first series goes; 0 for what is no counter."""
+    present = {}
+    for path in paths:
+        family = _Family.by_path.get(path)
+        present[path] = family.first() if family is not None else 0
+    return present
+
+
+def _microseconds(seconds: float) -> int:
+    return int(seconds * 1e6)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
 from serving import metrics
 from serving.codec import tensorproto
 from serving.errors import Code, ServingError, invalid
-from serving.servable import Servable
+
+if TYPE_CHECKING:
+    from serving.servable import Servable
 
 Array = npt.NDArray[Any]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from serving import documents, inference, metrics, predict
+from serving import documents, exposition, inference, metrics, predict
 from serving.codec import examples, reply
 from serving.codec.body import PredictBody
 from serving.codec.escape import decode, encode
@@ -111,6 +111,7 @@ class RestApp:
         if _API.fullmatch(target) is None:
             return html_error(404, "Not Found")
         if method == "OPTIONS":
+            metrics.request("", Code.OK.name)
             allowed = origin is not None and ("http://" in origin or "https://" in origin)
             return Response(200 if allowed else 400, b"", "text/html; charset=ISO-8859-1", self._cors)
         outcome = _Outcome()
@@ -175,7 +176,7 @@ class RestApp:
         if target != self._metrics_path:
             text = f"Unexpected path: {target}. Should be {self._metrics_path}"
             return Response(400, encode(text), "text/plain")
-        return Response(200, b"", "text/plain")
+        return Response(200, exposition.page(metrics.REGISTRY), "text/plain")
 
 
 def html_error(status: int, reason: str) -> Response:

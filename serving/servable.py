@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving import kernels, savedmodel
-from serving.errors import Code, ServingError, from_tensorflow, not_found
+from serving import metrics, savedmodel, warmup
+from serving.session import Session
 
 Array = npt.NDArray[Any]
 
@@ -40,8 +40,10 @@ class Servable:
     def __init__(self, path: Path, meta_graph: Any, options: LoadOptions) -> None:
         self.path = path
         self.options = options
-        self.signatures: Mapping[str, Any] = dict(meta_graph.signature_def.items())
-        self._session = _Session(meta_graph.graph_def, options)
+        self.signatures: Mapping[str, Any] = {
+            name: _detached(signature) for name, signature in meta_graph.signature_def.items()
+        }
+        self._session = Session(meta_graph.graph_def, _config(options))
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout_s: float | None = None) -> list[Array]:
         """Return the tensors named in `fetches`, computed from `feeds` (tensor name to value).
@@ -71,7 +73,27 @@ class Servable:
 
 
 def load(path: Path, options: LoadOptions) -> Servable:
-    """Load the SavedModel in `path`; raises ServingError with the real server's texts when it cannot be."""
+    """Load the SavedModel in `path` and warm it up.
+
+    Raises ServingError with the real server's texts when it cannot be loaded, or when a warm-up request fails.
+    """
+    started = time.monotonic()
+    try:
+        servable = _load(path, options)
+    except BaseException:
+        metrics.loaded(str(path), 0.0, succeeded=False)
+        raise
+    metrics.loaded(str(path), time.monotonic() - started, succeeded=True)
+    if options.enable_warmup:
+        try:
+            warmup.replay(servable, path, options.warmup_iterations)
+        except BaseException:
+            servable.close()
+            raise
+    return servable
+
+
+def _load(path: Path, options: LoadOptions) -> Servable:
     meta_graph = savedmodel.read_meta_graph(path, options.tags)
     servable = Servable(path, meta_graph, options)
     try:
@@ -82,127 +104,11 @@ def load(path: Path, options: LoadOptions) -> Servable:
     return servable
 
 
-class _Session:
-    """A raw TensorFlow session.
-
-    `tf.compat.v1.Session.run` rewrites the messages of kernels and walks its fetches at each call; what it
-    calls underneath does neither.
-    """
-
-    def __init__(self, graph_def: Any, options: LoadOptions) -> None:
-        import tensorflow as tf
-        from tensorflow.python.client import pywrap_tf_session
-
-        self._api = pywrap_tf_session
-        self._op_error = tf.errors.OpError
-        self._graph = tf.Graph()
-        try:
-            with self._graph.as_default():
-                tf.graph_util.import_graph_def(graph_def, name="")
-            self._session = tf.compat.v1.Session(graph=self._graph, config=_config(options))
-            self._api.ExtendSession(self._session._session)
-        except tf.errors.OpError as error:
-            raise from_tensorflow(error) from None
-        except ValueError as error:
-            raise ServingError(Code.INVALID_ARGUMENT, str(error)) from None
-        self._outputs: dict[str, Any] = {}
-        self._timeouts: dict[int, Any] = {}
-        self._lock = threading.Lock()
-
-    def run(
-        self,
-        feeds: Mapping[str, Array],
-        fetches: Sequence[str],
-        targets: Sequence[str],
-        timeout_s: float | None,
-    ) -> list[Array]:
-        try:
-            return self._run(feeds, fetches, targets, timeout_s)
-        except ServingError as error:
-            message = kernels.mend(
-                error.message, feeds, lambda probe: self._failure(probe, fetches, targets, timeout_s)
-            )
-            raise ServingError(error.code, message) from None
-
-    def close(self) -> None:
-        self._session.close()
-
-    def _run(
-        self,
-        feeds: Mapping[str, Array],
-        fetches: Sequence[str],
-        targets: Sequence[str],
-        timeout_s: float | None,
-    ) -> list[Array]:
-        try:
-            results = self._api.TF_SessionRun_wrapper(
-                self._session._session,
-                self._run_options(timeout_s),
-                {self._output(name, "feed"): value for name, value in feeds.items()},
-                [self._output(name, "fetch") for name in fetches],
-                [self._operation(name, "target")._c_op for name in targets],
-                None,
-            )
-        except self._op_error as error:
-            raise from_tensorflow(error) from None
-        except UnicodeDecodeError as error:
-            # The kernel quotes bytes that it was fed; with the exception that could not be made its code is lost.
-            raise ServingError(Code.INVALID_ARGUMENT, error.object.decode("utf-8", "surrogateescape")) from None
-        return [value if isinstance(value, np.ndarray) else _scalar(value) for value in results]
-
-    def _failure(self, *arguments: Any) -> str:
-        try:
-            self._run(*arguments)
-        except ServingError as error:
-            return error.message
-        return ""
-
-    def _run_options(self, timeout_s: float | None) -> Any:
-        if timeout_s is None:
-            return None
-        milliseconds = max(1, int(timeout_s * 1000))
-        options = self._timeouts.get(milliseconds)
-        if options is None:
-            options = self._new_run_options(milliseconds)
-        return options
-
-    def _new_run_options(self, milliseconds: int) -> Any:
-        from tensorflow.core.protobuf import config_pb2
-
-        serialized = config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
-        options = self._api.TF_NewBufferFromString(serialized)
-        with self._lock:
-            if len(self._timeouts) < 100_000:  # bounds what callers' deadlines can pin, a few bytes each
-                return self._timeouts.setdefault(milliseconds, options)
-        return options
-
-    def _output(self, name: str, role: str) -> Any:
-        output = self._outputs.get(name)
-        if output is None:
-            operation, _, index = name.partition(":")
-            output = self._api.TF_Output()
-            output.oper = self._operation(operation, role)._c_op
-            output.index = int(index or 0)
-            self._outputs[name] = output
-        return output
-
-    def _operation(self, name: str, role: str) -> Any:
-        try:
-            return self._graph.get_operation_by_name(name)
-        except (KeyError, ValueError):
-            raise not_found(_MISSING[role].format(name)) from None
-
-
-_MISSING = {
-    "feed": "FeedInputs: unable to find feed output {}",
-    "fetch": "FetchOutputs node {}: not found",
-    "target": "Tensor {} was not found in the graph",
-}
-
-
-def _scalar(value: Any) -> Array:
-    """A result that NumPy made a scalar of; strings come as bytes, which it would shorten."""
-    return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
+def _detached(message: Any) -> Any:
+    """A copy that does not keep the whole graph, of which `message` is a part, in memory."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
 
 
 def _config(options: LoadOptions) -> Any:
