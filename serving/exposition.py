@@ -14,15 +14,17 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.samples import Sample
 
-from serving.codec.escape import encode
-
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]")
 
 
 def page(registry: CollectorRegistry) -> bytes:
-    """All metrics of the registry, by name, those without a series included."""
-    families = sorted(registry.collect(), key=lambda family: family.name)
-    return encode("\n".join(line for family in families for line in _lines(family)) + "\n")
+    """All metrics of the registry, by path, those without a series included.
+
+    A family's documentation is the path of the metric.
+    """
+    families = sorted(registry.collect(), key=lambda family: family.documentation)
+    text = "\n".join(line for family in families for line in _lines(family)) + "\n"
+    return text.encode("utf-8", "replace")
 
 
 def metric_name(path: str) -> str:
@@ -32,12 +34,21 @@ def metric_name(path: str) -> str:
 
 
 def _lines(family: Metric) -> list[str]:
-    name = metric_name(family.name)
+    name = metric_name(family.documentation)
     lines = [f"# TYPE {name} {family.type}"]
+    counts: list[str] = []
     for sample in family.samples:
-        if not sample.name.endswith("_created"):
-            suffix = "" if family.type == "counter" else sample.name[len(family.name) :]
-            lines.append(f"{name}{suffix}{_labels(sample.labels)} {_value(family, sample)}")
+        suffix = "" if family.type == "counter" else sample.name[len(family.name) :]
+        line = f"{name}{suffix}{_labels(sample.labels)} {_value(family, sample)}"
+        if sample.name.endswith("_created"):
+            continue
+        if suffix == "_count":
+            counts.append(line)  # which the real server writes after the sum
+        else:
+            lines.append(line)
+        if suffix == "_sum":
+            lines += counts
+            counts.clear()
     return lines
 
 
@@ -46,7 +57,8 @@ def _labels(labels: Mapping[str, str]) -> str:
     for name, value in labels.items():
         if name == "le" and value != "+Inf":
             value = _number(float(value))
-        value = value.replace("\\", "\\\\").replace('"', '\\"')
+        # The real server leaves newlines as they are, with which any client can break the page.
+        value = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
         parts.append(f'{_NOT_IN_NAMES.sub("_", name)}="{value}"')
     return "{" + ",".join(parts) + "}"
 
