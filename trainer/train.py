@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from bundle import manifest, output
-from bundle.errors import UsageError
+from bundle.errors import BundleError, UsageError
 from bundle.publish import Version, publish
 from bundle.settings import Settings
 from trainer import datasets, devices, evaluate, examples, export, fresh, models, plots, runs, splits, warmup
 from trainer.datasets import Dataset, Samples
-from trainer.fit import Fitted, Plan, fit
+from trainer.fit import Plan, fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,20 +44,19 @@ class _Job:
         }
 
 
+class Interrupted(BundleError):
+    """Ctrl-C before there was anything to publish."""
+
+    exit_status = output.INTERRUPTED
+
+
 def train(settings: Settings) -> Version:
     """Train, export, verify in a fresh process and publish; nothing is published unless all of it went well."""
-    job = _prepare(settings)
+    with _unpublished():
+        job = _prepare(settings)
     with runs.new(settings.runs_dir) as (run, scratch):
-        plots.write_settings(run, job.recorded())
-        fitted = fit(job.model_type, job.plan, len(job.dataset.classes), job.train, job.validation, scratch)
-        plots.write_history(run, fitted.history)
-        answers = evaluate.logits(fitted.model, job.dataset.test, job.plan.image_size)
-        accuracy = evaluate.accuracy(answers, job.dataset.test.labels)
-        plots.write_confusion(run, evaluate.confusion(answers, job.dataset.test.labels), job.dataset.classes)
-        output.step(_result(fitted, accuracy, len(job.dataset.test)))
-        candidate = scratch / "export"
-        _export(job, fitted.model, answers, candidate)
-        output.step(f"verified in a fresh process: {fresh.verify(candidate)}")
+        with _unpublished():
+            candidate = _candidate(job, run, scratch)
         version = publish(
             candidate,
             settings.models_dir / settings.model_name,
@@ -64,6 +65,32 @@ def train(settings: Settings) -> Version:
     output.step(f"published {settings.model_name} version {version.number}: {_relative(version.path)}")
     output.line(f"    curves, confusion matrix and settings: {_relative(run)}")
     return version
+
+
+@contextlib.contextmanager
+def _unpublished() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; nothing was published") from None
+
+
+def _candidate(job: _Job, run: Path, scratch: Path) -> Path:
+    """Train into the folder `run` and return a verified export in `scratch`."""
+    test, classes = job.dataset.test, job.dataset.classes
+    plots.write_settings(run, job.recorded())
+    fitted = fit(job.model_type, job.plan, len(classes), job.train, job.validation, scratch)
+    plots.write_history(run, fitted.history)
+    answers = evaluate.logits(fitted.model, test, job.plan.image_size)
+    plots.write_confusion(run, evaluate.confusion(answers, test.labels), classes)
+    output.step(
+        f"test accuracy {evaluate.accuracy(answers, test.labels):.4f} on {len(test)} images "
+        f"(weights of epoch {fitted.best_epoch + 1})"
+    )
+    folder = scratch / "export"
+    _export(job, fitted.model, answers, folder)
+    output.step(f"verified in a fresh process: {fresh.verify(folder)}")
+    return folder
 
 
 def _prepare(settings: Settings) -> _Job:
@@ -99,10 +126,6 @@ def _plan(settings: Settings, model_type: models.ImageClassifierModel) -> Plan:
         weights=settings.weights,
         mixed_precision=settings.mixed_precision,
     )
-
-
-def _result(fitted: Fitted, accuracy: float, images: int) -> str:
-    return f"test accuracy {accuracy:.4f} on {images} images (weights of epoch {fitted.best_epoch + 1})"
 
 
 def _export(job: _Job, model: Any, answers: NDArray[np.float32], folder: Path) -> None:
