@@ -31,7 +31,7 @@ def status(versions: Iterable[VersionStatus]) -> bytes:
 def metadata(model: str, version: int, signatures: Mapping[str, Any]) -> bytes:
     """The metadata document of a version: two printed protos, glued as the real server glues them."""
     spec: Json = {"name": model, "signature_name": "", "version": str(version)}
-    defs: Json = {"signature_def": {name: _signature(signature) for name, signature in signatures.items()}}
+    defs: Json = {"signature_def": {name: _signature(signature) for name, signature in sorted(signatures.items())}}
     return encode(
         '{\n"model_spec":' + _print(spec, 0) + '\n,\n"metadata": {"signature_def": ' + _print(defs, 0) + "\n}\n}\n"
     )
@@ -57,8 +57,8 @@ def _print(value: Json, depth: int) -> str:
 
 def _signature(signature: Any) -> Json:
     return {
-        "inputs": {alias: _tensor_info(info) for alias, info in signature.inputs.items()},
-        "outputs": {alias: _tensor_info(info) for alias, info in signature.outputs.items()},
+        "inputs": {alias: _tensor_info(info) for alias, info in sorted(signature.inputs.items())},
+        "outputs": {alias: _tensor_info(info) for alias, info in sorted(signature.outputs.items())},
         "method_name": signature.method_name,
         "defaults": {alias: _generic(value) for alias, value in signature.defaults.items()},
     }

@@ -133,7 +133,7 @@ def _default(signature: Any, alias: str, inputs: Mapping[str, Any]) -> Any:
 
 def _chosen_outputs(signature: Any, output_filter: Sequence[str]) -> list[str]:
     if not output_filter:
-        return list(signature.outputs)
+        return sorted(signature.outputs)  # the real server's order changes from run to run
     chosen: list[str] = []
     for alias in output_filter:
         if alias not in signature.outputs:

@@ -1,0 +1,48 @@
+"""The server that is asked: one that is started here, or one elsewhere that serves the models of `models.py`.
+
+CONFORMANCE_HOST=name, with CONFORMANCE_REST_PORT and CONFORMANCE_GRPC_PORT, asks one elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.engine.conftest import ENVIRONMENT
+from tests.engine.engine import Engine
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server under test listens."""
+
+    host: str
+    rest_port: int
+    grpc_port: int
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """The address of a server on which kitchen and digits are AVAILABLE."""
+    host = os.environ.get("CONFORMANCE_HOST")
+    if host:
+        rest_port = int(os.environ.get("CONFORMANCE_REST_PORT") or 8501)
+        yield Address(host, rest_port, int(os.environ.get("CONFORMANCE_GRPC_PORT") or 8500))
+        return
+    folder = tmp_path_factory.mktemp("conformance")
+    subprocess.run([sys.executable, "-m", "tests.conformance.models", str(folder)], check=True, env=ENVIRONMENT)
+    flags = (
+        f"--model_config_file={folder / 'models.config'}",
+        "--allow_version_labels_for_unavailable_models=true",
+    )
+    engine = Engine(folder / "engine.log", flags)
+    try:
+        engine.wait_ready()
+        yield Address("127.0.0.1", engine.rest_port, engine.grpc_port)
+    finally:
+        engine.kill()
