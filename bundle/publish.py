@@ -97,7 +97,7 @@ def move(source: Path, target: Path) -> None:
 
 def _move_far(source: Path, target: Path) -> None:
     """Hide `source` from the server in one step, then take the time that copying needs; undone when that fails."""
-    hidden = source.with_name(f"{HIDDEN_PREFIX}{source.name}")
+    hidden = source if source.name.startswith(".") else source.with_name(f"{HIDDEN_PREFIX}{source.name}")
     arriving = target.with_name(f".arriving-{target.name}")
     source.rename(hidden)
     try:

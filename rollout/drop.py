@@ -14,7 +14,7 @@ from pathlib import Path
 from bundle import files, publish
 from bundle.errors import BundleError
 from bundle.settings import Settings
-from bundle.versions import parse_version, version_folders
+from bundle.versions import parse_version, quarantined_versions, version_folders
 from rollout import check, waiting
 from rollout.candidate import locate
 from rollout.client import Client
@@ -47,20 +47,20 @@ class Dropbox:
         self.folder.mkdir(parents=True, exist_ok=True)
         for claim in self.folder.glob(f"{CLAIM_PREFIX}*"):
             name = claim.name.removeprefix(CLAIM_PREFIX)
-            number = self._number_file(name)
-            version = int(number.read_text()) if number.is_file() else None
-            if version is not None and (self.base_path / str(version)).is_dir():
-                log.info("%s/%s was published as version %d before the restart", self.model, name, version)
-                files.remove(claim)
-                self._see_it_served(version)
-            elif not (self.folder / name).exists():
-                claim.rename(self.folder / name)
-            number.unlink(missing_ok=True)
+            version = self._noted(name)
+            if version is None:
+                claim.rename(publish.free_name(self.folder, name))
+                continue
+            log.info("%s/%s was published as version %d before the restart", self.model, name, version)
+            files.remove(claim)
+            self._see_it_served(version)
+        for note in self.folder.glob(f"{_NUMBER_PREFIX}*"):
+            note.unlink()  # Left alone it would speak for the next drop of that name.
 
     def accept(self, entry: Path) -> None:
         """Check and publish `entry`; whatever goes wrong, it ends in quarantine with the reason."""
         log.info("%s/%s is whole and quiet; checking it", self.model, entry.name)
-        claim = entry.rename(entry.with_name(f"{CLAIM_PREFIX}{entry.name}"))
+        claim = self._claim(entry)
         candidate = locate(claim)
         if candidate is None:
             return self.refuse(claim, "it changed while it was claimed: its saved_model.pb is gone")
@@ -76,13 +76,14 @@ class Dropbox:
     def refuse(self, entry: Path, reason: str) -> None:
         """Move `entry` into quarantine with `reason` in a text file beside it."""
         name = entry.name.removeprefix(CLAIM_PREFIX)
+        claim = entry if entry.name.startswith(CLAIM_PREFIX) else self._claim(entry)
         self.quarantine.mkdir(parents=True, exist_ok=True)
         # A bare number would count as a version that was once published.
         wanted = f"drop-{name}" if parse_version(name.split("-", 1)[0]) is not None else name
         target = publish.free_name(self.quarantine, wanted)
         text = f"{self.model}/{name} was dropped and refused: {reason}\n"
         files.write_atomically(target.with_name(target.name + _REASON_SUFFIX), text)
-        publish.move(entry, target)
+        publish.move(claim, target)
         log.warning("refused %s/%s: %s; it is in %s", self.model, name, reason, target)
 
     def _publish(self, claim: Path, candidate: Path) -> None:
@@ -123,6 +124,16 @@ class Dropbox:
             served = []
         live = served[0] if served else max(folders, default=None)
         return None if live is None else folders[live]
+
+    def _claim(self, entry: Path) -> Path:
+        return entry.rename(publish.free_name(self.folder, f"{CLAIM_PREFIX}{entry.name}"))
+
+    def _noted(self, name: str) -> int | None:
+        """The version that the claim of `name` was published as; None when it did not get that far."""
+        note = self._number_file(name)
+        version = parse_version(note.read_text(errors="replace").strip()) if note.is_file() else None
+        lives = version is not None and (self.base_path / str(version)).is_dir()
+        return version if lives or version in quarantined_versions(self.quarantine) else None
 
     def _number_file(self, name: str) -> Path:
         return self.folder / f"{_NUMBER_PREFIX}{name}"
