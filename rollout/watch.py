@@ -77,15 +77,29 @@ class Watcher:
         """Look once at every entry and act on those that are ready."""
         if self._alive_file is not None:
             self._alive_file.touch()
-        self._open_boxes()
+        try:
+            self._open_boxes()
+        except OSError as error:
+            return self._warn_once(f"cannot look after the drop folders: {error}; trying again")
         seen = set()
-        for box in self._boxes.values():
-            for entry in box.entries():
+        for box in list(self._boxes.values()):
+            for entry in list(box.entries()):
                 if self.stopping.is_set():
-                    return
+                    return None
                 seen.add(entry)
-                self._consider(box, entry)
+                try:
+                    self._consider(box, entry)
+                except OSError as error:
+                    self._put_off(box, entry, error)
         self._waiting = {entry: state for entry, state in self._waiting.items() if entry in seen}
+        return None
+
+    def _put_off(self, box: Dropbox, entry: Path, error: OSError) -> None:
+        """Try again later what the file system did not let us do; an entry that went away is no trouble."""
+        self._waiting.pop(entry, None)
+        self._boxes.pop(box.model, None)  # Opened anew it puts its claims back.
+        if not isinstance(error, FileNotFoundError):
+            self._warn_once(f"{box.model}/{entry.name}: {error}; trying again")
 
     def _open_boxes(self) -> None:
         try:
@@ -96,8 +110,10 @@ class Watcher:
             if model not in self._boxes or self._boxes[model].base_path != base_path:
                 self._boxes[model] = Dropbox(self.settings, self.client, model, base_path)
                 self._boxes[model].recover()
+            self._boxes[model].folder.mkdir(parents=True, exist_ok=True)
         for model in set(self._boxes) - set(listed):
             del self._boxes[model]
+        self.settings.drop_dir.mkdir(parents=True, exist_ok=True)
         for stray in self.settings.drop_dir.iterdir():
             if stray.name not in listed and not stray.name.startswith("."):
                 self._warn_once(f"{stray} is left alone: models.config lists no model {stray.name}")
