@@ -1,4 +1,4 @@
-"""How far training is: a bar on a terminal, one line per epoch elsewhere."""
+"""How far training is: one line per epoch, and on a terminal a bar below them."""
 
 from __future__ import annotations
 
@@ -9,54 +9,6 @@ import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bundle import output
-
-
-class Bar(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """One bar over all epochs with loss, accuracy and the time left."""
-
-    def __init__(self, epochs: int, steps_per_epoch: int) -> None:
-        super().__init__()
-        self._epochs = epochs
-        self._text = ""
-        self._progress = Progress(
-            TextColumn("epoch {task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        self._task = self._progress.add_task("", total=epochs * steps_per_epoch, text="")
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Show the bar."""
-        del logs
-        self._progress.start()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Show the number of the epoch."""
-        del logs
-        self._progress.update(self._task, description=f"{epoch + 1}/{self._epochs}")
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Move on by one step."""
-        del batch
-        self._progress.update(self._task, advance=1, text=f"{_figures(logs)}{self._text}")
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep the validation accuracy in sight during the next epoch."""
-        del epoch
-        self._text = f"  validation accuracy {logs['val_accuracy']:.4f}"
-        self._progress.update(self._task, text=f"{_figures(logs)}{self._text}")
-
-    def on_train_end(self, logs: Any = None) -> None:
-        """Leave the last state on the screen."""
-        del logs
-        self.close()
-
-    def close(self) -> None:
-        """Give the terminal back, also after an error."""
-        self._progress.stop()
 
 
 class Lines(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
@@ -76,16 +28,60 @@ class Lines(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no t
         """Print the line."""
         done = epoch + 1
         left = (time.monotonic() - self._began) / done * (self._epochs - done)
-        output.line(
+        self.print(
             f"    epoch {done}/{self._epochs}  {_figures(logs)}  "
             f"validation accuracy {logs['val_accuracy']:.4f}  {left:.0f} s left"
         )
+
+    def print(self, text: str) -> None:
+        """Print one line of text."""
+        output.line(text)
 
     def close(self) -> None:
         """Nothing to give back."""
 
 
-def reporter(epochs: int, steps_per_epoch: int) -> Bar | Lines:
+class Bar(Lines):
+    """The lines, with a bar over all epochs below them: loss, accuracy and the time left, step by step."""
+
+    def __init__(self, epochs: int, steps_per_epoch: int) -> None:
+        super().__init__(epochs)
+        # All of it fits into 80 columns.
+        self._progress = Progress(
+            TextColumn("   "),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        self._task = self._progress.add_task("", total=epochs * steps_per_epoch)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Show the bar."""
+        super().on_train_begin(logs)
+        self._progress.start()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Move on by one step."""
+        del batch
+        self._progress.update(self._task, advance=1, description=_figures(logs))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Leave the last state on the screen."""
+        del logs
+        self.close()
+
+    def print(self, text: str) -> None:
+        """Print one line of text above the bar."""
+        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Give the terminal back, also after an error."""
+        self._progress.stop()
+
+
+def reporter(epochs: int, steps_per_epoch: int) -> Lines:
     """The one that suits standard output; call its `close` when training is over."""
     return Bar(epochs, steps_per_epoch) if output.is_terminal() else Lines(epochs)
 
