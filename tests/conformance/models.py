@@ -16,10 +16,22 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-IDENTITIES = (
-    "float16 bfloat16 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool string".split()  # noqa: SIM905
-)
-CASTS = "float32 float64 int8 int16 int32 int64 uint8 uint32 uint64 bool".split()  # noqa: SIM905
+IDENTITIES = [
+    "float16",
+    "bfloat16",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "bool",
+    "string",
+]
+CASTS = ["float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64", "bool"]
 
 CONFIG = """\
 model_config_list {{
