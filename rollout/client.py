@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import requests
 
 from bundle.errors import BundleError
 
 TIMEOUT_S = 30.0
+
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +45,7 @@ class Client:
         reply = self._send("GET", f"/v1/models/{model}")
         if reply.status_code == requests.codes.not_found:
             return []
-        document = self._document(reply)
-        return [
-            VersionStatus(
-                version=int(entry["version"]),
-                state=entry["state"],
-                error_code=entry["status"]["error_code"],
-                error_message=entry["status"]["error_message"],
-            )
-            for entry in document["model_version_status"]
-        ]
+        return self._read(reply, lambda document: [_version(entry) for entry in document["model_version_status"]])
 
     def available(self, model: str) -> list[int]:
         """The AVAILABLE versions of `model`, highest first."""
@@ -61,8 +55,8 @@ class Client:
         """Logits for one encoded image, over REST."""
         instance = {"b64": base64.b64encode(image).decode("ascii")}
         body = {"signature_name": signature, "instances": [instance]}
-        document = self._document(self._send("POST", f"/v1/models/{model}:predict", json=body))
-        return [float(value) for value in document["predictions"][0]]
+        reply = self._send("POST", f"/v1/models/{model}:predict", json=body)
+        return self._read(reply, lambda document: [float(value) for value in document["predictions"][0]])
 
     def predict_grpc(self, model: str, signature: str, image: bytes) -> list[float]:
         """Logits for one encoded image, over gRPC."""
@@ -93,7 +87,23 @@ class Client:
         except requests.RequestException as error:
             raise BundleError(f"nothing answers at {self.rest_url}; run: make up") from error
 
-    def _document(self, reply: requests.Response) -> Any:
+    def _read(self, reply: requests.Response, read: Callable[[Any], _T]) -> _T:
+        where = f"{reply.request.method} {reply.url}"
         if not reply.ok:
-            raise BundleError(f"{reply.request.method} {reply.url}: {reply.status_code} {reply.text[:500]}")
-        return reply.json()
+            raise BundleError(f"{where}: {reply.status_code} {reply.text[:500]}")
+        try:
+            return read(reply.json())
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise BundleError(
+                f"{where}: found {reply.text[:100]!r}, expected an answer of TensorFlow Serving; "
+                "is another program on that port?"
+            ) from error
+
+
+def _version(entry: dict[str, Any]) -> VersionStatus:
+    return VersionStatus(
+        version=int(entry["version"]),
+        state=entry["state"],
+        error_code=entry["status"]["error_code"],
+        error_message=entry["status"]["error_message"],
+    )
