@@ -6,9 +6,11 @@ somebody else in the meantime is never mistaken for ours.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import subprocess
+import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,8 @@ import psutil
 from bundle import files
 
 _SAME_START_S = 1.0
+_KILL_S = 10.0
+_PAUSE_S = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,17 +71,23 @@ class Background:
         process = self.find()
         killed = False
         if process is not None:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-                process.wait(timeout_s)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(timeout_s)
-                killed = True
-            except psutil.NoSuchProcess:
-                pass
+                if not self._ends_within(timeout_s):
+                    killed = True
+                    process.kill()
+                    self._ends_within(_KILL_S)
         self._record.unlink(missing_ok=True)
         return killed
+
+    def _ends_within(self, timeout_s: float) -> bool:
+        """Whether it ends in time; one that nobody reaps has ended, which psutil's own wait does not see."""
+        deadline = time.monotonic() + timeout_s
+        while self.find() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_PAUSE_S)
+        return True
 
     def last_lines(self, count: int) -> list[str]:
         """The end of its log."""
