@@ -10,6 +10,9 @@ import psutil
 
 from bundle.errors import BundleError
 
+_FIRST_UNPRIVILEGED = 1024
+_LAST = 65535
+
 
 def is_free(address: str, port: int) -> bool:
     """Whether a server could listen on `address:port` now."""
@@ -44,4 +47,6 @@ def _by_whom(port: int) -> str:
 
 
 def _next_free(address: str, port: int) -> int:
-    return next((n for n in range(port + 1000, min(port + 1100, 65536)) if is_free(address, n)), port + 1000)
+    near = [*range(port + 1000, port + 1100), *range(port - 1000, port - 1100, -1)]
+    usable = (n for n in near if _FIRST_UNPRIVILEGED <= n <= _LAST and is_free(address, n))
+    return next(usable, _FIRST_UNPRIVILEGED)
