@@ -71,7 +71,8 @@ class Client:
         tensor.dtype = types_pb2.DT_STRING
         tensor.tensor_shape.dim.add(size=1)
         tensor.string_val.append(image)
-        with grpc.insecure_channel(f"{self.host}:{self.grpc_port}") as channel:
+        no_proxy = [("grpc.enable_http_proxy", 0)]
+        with grpc.insecure_channel(f"{self.host}:{self.grpc_port}", no_proxy) as channel:
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             try:
                 reply = stub.Predict(request, timeout=TIMEOUT_S)
@@ -83,7 +84,9 @@ class Client:
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
-            return requests.request(method, self.rest_url + path, timeout=TIMEOUT_S, **arguments)
+            with requests.Session() as session:
+                session.trust_env = False  # A proxy from the environment is for the internet, not for our server.
+                return session.request(method, self.rest_url + path, timeout=TIMEOUT_S, **arguments)
         except requests.RequestException as error:
             raise BundleError(f"nothing answers at {self.rest_url}; run: make up") from error
 
