@@ -62,7 +62,7 @@ def test_a_missing_file_is_named(path: Path) -> None:
 @pytest.mark.parametrize("entry", ["name: 'A'", "name: 'A' base_path: 'models/A'"])
 def test_a_base_path_that_is_not_absolute_is_refused_as_the_server_does(path: Path, entry: str) -> None:
     path.write_text(listing(entry))
-    with pytest.raises(UsageError, match="model A .*absolute"):
+    with pytest.raises(UsageError, match=r"model A .*absolute"):
         base_paths(path, MODELS)
 
 

@@ -1,0 +1,329 @@
+"""The drop watcher against real folders; that candidates load is taken for granted here (test_check.py does it)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bundle import manifest
+from bundle.settings import Settings
+from bundle.versions import version_folders
+from rollout import check, watch
+from rollout.client import Client
+from rollout.watch import Watcher
+from tests.unit.bundle.parts import MODEL, digest, make_version, until
+from tests.unit.bundle.test_manifest import SAMPLE
+from tests.unit.rollout.stand_in import BROKEN, StandIn
+
+REFUSED = b"refuse this one"
+
+
+# watchdog speaks of a watch that it set twice when a folder is renamed while it looks into it.
+pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
+
+
+@pytest.fixture(autouse=True)
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Path | None]]:
+    """The candidates checked, each with the live folder; all pass but those that hold REFUSED."""
+    calls: list[tuple[Path, Path | None]] = []
+
+    def run(candidate: Path, live: Path | None, timeout_s: float) -> check.Verdict:
+        calls.append((candidate, live))
+        passed = (candidate / "saved_model.pb").read_bytes() != REFUSED
+        return check.Verdict(passed, "" if passed else "it gives other answers")
+
+    monkeypatch.setattr(check, "run", run)
+    return calls
+
+
+@pytest.fixture(autouse=True)
+def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_PENDING_TICK_S", 0.03)
+    monkeypatch.setattr(watch, "_PROVEN_QUIET_S", 0.1)
+    monkeypatch.setattr(watch, "_IDLE_TICK_S", 0.3)
+
+
+@pytest.fixture
+def drop(settings: Settings) -> Path:
+    folder = settings.drop_dir / MODEL
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def quarantine(settings: Settings) -> Path:
+    return settings.quarantine_dir / MODEL
+
+
+Start = Callable[[Settings], Watcher]
+
+
+@pytest.fixture
+def start(client: Client, caplog: pytest.LogCaptureFixture) -> Iterator[Start]:
+    """Starts watchers; one that has died fails the test."""
+    caplog.set_level(logging.INFO)
+    with contextlib.ExitStack() as stack:
+
+        def start(settings: Settings) -> Watcher:
+            watcher = Watcher(settings, client)
+            died: list[BaseException] = []
+
+            def run() -> None:
+                try:
+                    watcher.run()
+                except BaseException as error:  # noqa: BLE001 - handed on to the test below
+                    died.append(error)
+
+            def stop() -> None:
+                watcher.stop()
+                thread.join(10)
+                assert not thread.is_alive(), "the watcher did not stop"
+                assert not died, f"the watcher died: {died!r}"
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            stack.callback(stop)
+            return watcher
+
+        yield start
+
+
+@pytest.fixture
+def watcher(start: Start, settings: Settings, drop: Path) -> Watcher:
+    return start(settings)
+
+
+def numbers(base: Path) -> list[int]:
+    return list(version_folders(base))
+
+
+def reason(quarantine: Path, name: str) -> str:
+    return (quarantine / f"{name}.reason.txt").read_text()
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_dropped_folder_goes_live_and_leaves_the_drop_folder(
+    watcher: Watcher, drop: Path, base: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = make_version(tmp_path / "mine")
+    shutil.copytree(source, drop / "mine")
+    until(lambda: "version 1 is AVAILABLE" in caplog.text, "for version 1")
+    assert digest(base / "1") == digest(source)
+    assert entries(drop) == []
+
+
+def test_the_next_is_compared_with_the_one_that_answers(
+    watcher: Watcher, drop: Path, base: Path, checked: list[tuple[Path, Path | None]]
+) -> None:
+    make_version(base / "4")
+    make_version(base / "5", BROKEN)  # Not live, though it is the highest.
+    make_version(drop / "mine")
+    until(lambda: numbers(base) == [4, 5, 6], "for version 6")
+    assert [live for _, live in checked] == [base / "4"]
+
+
+def test_a_slow_copy_is_waited_for_and_checked_once(
+    start: Start, settings: Settings, drop: Path, base: Path, tmp_path: Path, checked: list[tuple[Path, Path | None]]
+) -> None:
+    start(dataclasses.replace(settings, drop_quiet_seconds=1.2))
+    source = make_version(tmp_path / "mine", files=3)
+    (drop / "mine").mkdir()
+    for path in sorted(source.rglob("*"), key=lambda path: path.name != "saved_model.pb"):
+        if path.is_file():
+            time.sleep(0.3)  # Less than DROP_QUIET_SECONDS: every file but the last finds the folder not yet quiet.
+            (drop / "mine" / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, drop / "mine" / path.relative_to(source))
+    until(lambda: numbers(base) == [1], "for version 1")
+    assert digest(base / "1") == digest(source)
+    assert len(checked) == 1
+
+
+def test_one_that_its_manifest_proves_whole_does_not_wait(
+    start: Start, settings: Settings, drop: Path, base: Path, tmp_path: Path
+) -> None:
+    start(dataclasses.replace(settings, drop_quiet_seconds=3000.0))
+    source = make_version(tmp_path / "mine")
+    manifest.write(source, SAMPLE)
+    shutil.copytree(source, drop / "mine")
+    until(lambda: numbers(base) == [1], "for version 1")
+
+
+def test_what_stays_incomplete_ends_in_quarantine_with_its_reason(
+    watcher: Watcher, drop: Path, base: Path, quarantine: Path, checked: list[tuple[Path, Path | None]]
+) -> None:
+    make_version(base / "1")
+    (drop / "empty").mkdir()
+    (drop / "note.txt").write_text("not a model")
+    half = make_version(drop / "half")
+    (half / "variables" / "variables.index").unlink()
+    until(lambda: entries(drop) == [], "for the drop folder to be empty")
+    assert "the folder is empty" in reason(quarantine, "empty")
+    assert "it is a file" in reason(quarantine, "note.txt")
+    assert "variables/variables.index is missing" in reason(quarantine, "half")
+    assert (quarantine / "half" / "saved_model.pb").is_file()
+    assert (quarantine / "note.txt").read_text() == "not a model"
+    assert numbers(base) == [1]
+    assert checked == []
+
+
+def test_one_that_fails_its_check_ends_in_quarantine(
+    watcher: Watcher, drop: Path, base: Path, quarantine: Path
+) -> None:
+    make_version(base / "1")
+    make_version(drop / "odd", REFUSED)
+    until(lambda: (quarantine / "odd").is_dir(), "for the refusal")
+    assert reason(quarantine, "odd") == f"{MODEL}/odd was dropped and refused: it gives other answers\n"
+    assert numbers(base) == [1]
+    assert entries(drop) == []
+
+
+def test_a_refused_number_is_not_taken_for_a_version_that_was_live(
+    watcher: Watcher, drop: Path, base: Path, quarantine: Path
+) -> None:
+    make_version(drop / "97", REFUSED)
+    until(lambda: (quarantine / "drop-97").is_dir(), "for the refusal")
+    make_version(drop / "good")
+    until(lambda: numbers(base) == [1], "for version 1")
+
+
+def test_one_that_the_server_cannot_load_is_taken_back(
+    watcher: Watcher, drop: Path, base: Path, quarantine: Path, client: Client
+) -> None:
+    make_version(base / "1")
+    make_version(drop / "bad", BROKEN)
+    until(lambda: (quarantine / "2").is_dir(), "for the withdrawal")
+    assert "FAILED_PRECONDITION: it cannot be loaded" in reason(quarantine, "2")
+    assert client.available(MODEL) == [1]
+    make_version(drop / "good")
+    until(lambda: numbers(base) == [1, 3], "for the next good one")
+
+
+def test_dotted_names_and_strays_are_left_alone(
+    watcher: Watcher, drop: Path, base: Path, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_version(drop / ".copying")
+    make_version(settings.drop_dir / "NoSuchModel" / "mine")
+    make_version(drop / "good")
+    until(lambda: numbers(base) == [1], "for version 1")
+    assert entries(drop) == [".copying"]
+    assert "models.config lists no model NoSuchModel" in caplog.text
+    assert (settings.drop_dir / "NoSuchModel" / "mine" / "saved_model.pb").is_file()
+
+
+def test_a_finished_copy_may_be_renamed_into_sight(watcher: Watcher, drop: Path, base: Path) -> None:
+    make_version(drop / ".copying").rename(drop / "mine")
+    until(lambda: numbers(base) == [1], "for version 1")
+
+
+def test_a_model_that_models_config_gains_is_looked_after(
+    watcher: Watcher, settings: Settings, server: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = settings.root / "models.config"
+    good = config.read_text()
+    config.write_text("model_config_list {")
+    until(lambda: "going on with the models known so far" in caplog.text, "for the complaint")
+    config.write_text(good.replace("ResnetModel", "Second"))
+    server.base_paths["Second"] = settings.models_dir / "Second"
+    until((settings.drop_dir / "Second").is_dir, "for its drop folder")
+    make_version(settings.drop_dir / "Second" / "mine")
+    until(lambda: numbers(settings.models_dir / "Second") == [1], "for version 1")
+
+
+def test_a_linked_folder_is_published_and_stays_where_it_is(
+    watcher: Watcher, drop: Path, base: Path, tmp_path: Path
+) -> None:
+    source = make_version(tmp_path / "mine")
+    (drop / "mine").symlink_to(source)
+    until(lambda: numbers(base) == [1] and entries(drop) == [], "for version 1")
+    assert digest(source) == digest(base / "1")
+
+
+def test_one_that_vanishes_is_forgotten(watcher: Watcher, drop: Path, base: Path) -> None:
+    for n in range(5):  # At several moments of its life.
+        make_version(drop / "fleeting", files=20)
+        time.sleep(0.1 * n)
+        shutil.rmtree(drop / "fleeting", ignore_errors=True)
+    make_version(drop / "good")
+    until(lambda: numbers(base) != [], "for the good one")
+
+
+def test_the_watcher_outlives_a_missing_drop_folder(
+    watcher: Watcher, settings: Settings, drop: Path, base: Path
+) -> None:
+    make_version(drop / "first")
+    until(lambda: numbers(base) == [1], "for version 1")
+    shutil.rmtree(settings.drop_dir)
+    until(drop.is_dir, "for the folder to be made again")
+    make_version(drop / "mine")
+    until(lambda: numbers(base) == [1, 2], "for version 2")
+
+
+def test_a_drop_folder_of_one_model_is_made_again(watcher: Watcher, drop: Path) -> None:
+    make_version(drop / "odd", REFUSED)
+    until(lambda: entries(drop) == [], "for the refusal")
+    drop.rmdir()
+    until(drop.is_dir, "for the folder to be made again")
+
+
+def test_a_quarantine_that_cannot_be_used_holds_up_nothing_else(
+    watcher: Watcher, drop: Path, base: Path, quarantine: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    quarantine.parent.mkdir()
+    quarantine.write_text("in the way")
+    make_version(drop / "a bad one", REFUSED)
+    until(lambda: "File exists" in caplog.text, "for the complaint")
+    make_version(drop / "good")
+    until(lambda: numbers(base) == [1], "for version 1")
+    quarantine.unlink()
+    until(lambda: (quarantine / "a bad one").is_dir(), "for the refusal once it can be done")
+
+
+def test_a_candidate_that_cannot_be_copied_ends_in_quarantine(
+    watcher: Watcher, drop: Path, base: Path, quarantine: Path
+) -> None:
+    make_version(drop / "odd")
+    (drop / "odd" / "dangling").symlink_to("nowhere")
+    until(lambda: (quarantine / "odd").is_dir(), "for the refusal")
+    assert "Nothing was published" in reason(quarantine, "odd")
+    assert numbers(base) == []
+
+
+def test_a_foreign_manifest_is_refused(watcher: Watcher, drop: Path, quarantine: Path) -> None:
+    folder = make_version(drop / "odd")
+    manifest.manifest_path(folder).parent.mkdir()
+    manifest.manifest_path(folder).write_text('"a text"')
+    until(lambda: (quarantine / "odd").is_dir(), "for the refusal")
+    assert "is not a manifest of format 1" in reason(quarantine, "odd")
+
+
+def test_without_notifications_it_polls(
+    start: Start,
+    settings: Settings,
+    drop: Path,
+    base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class NoObserver:
+        def schedule(self, *_: object, **__: object) -> None:
+            pass
+
+        def start(self) -> None:
+            raise OSError(24, "inotify instance limit reached")
+
+    monkeypatch.setattr(watch, "Observer", NoObserver)
+    start(settings)
+    until(lambda: "polling" in caplog.text, "for the warning")
+    make_version(drop / "mine")
+    until(lambda: numbers(base) == [1], "for version 1")
