@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
-from serving import commandline, logs
+from serving import commandline, process
 from serving.errors import ServingError
 from serving.flags import Options
 
@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.version:
         _say(commandline.version_text())
         return 0
-    logs.configure()
+    process.prepare_environment()
+    process.log_to_stderr()
     return _serve(options)
 
 

@@ -1,4 +1,4 @@
-"""The engine's log: one line per event on stderr, with the time; TensorFlow's own lines from warnings up."""
+"""What the process sets for itself before TensorFlow is imported: its log, and TensorFlow's environment."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import os
 import sys
 
 
-def configure() -> None:
-    """Send the log to stderr. To be called before TensorFlow is imported, which reads its level then."""
+def prepare_environment() -> None:
+    """Set what TensorFlow and gRPC read when they are imported; what the user has set stays."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # oneDNN's own allocator keeps the memory of models that are gone; malloc gives it back.
+    os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+
+
+def log_to_stderr() -> None:
+    """Log one line per event on stderr, with the time."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s"))
     root = logging.getLogger()
