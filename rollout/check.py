@@ -31,7 +31,13 @@ def run(candidate: Path, live: Path | None, timeout_s: float) -> Verdict:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, env=environment, check=False
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",  # It may print anything before it goes down.
+            timeout=timeout_s,
+            env=environment,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return Verdict(False, f"it did not load and warm up within {timeout_s:g} s (CHECK_TIMEOUT_SECONDS)")
