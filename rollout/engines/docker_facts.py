@@ -30,7 +30,7 @@ def ask() -> tuple[DockerFacts | None, str]:
         info = json.loads(answer.stdout)
     except ValueError:
         info = {}
-    if answer.returncode != 0 or not info.get("ServerVersion"):
+    if answer.returncode != 0 or not isinstance(info, dict) or not info.get("ServerVersion"):
         return None, f"no Docker engine answers ({_reason(answer)})"
     compose = _docker("compose", "version", "--short")
     facts = DockerFacts(
