@@ -117,7 +117,9 @@ class Dropbox:
 
     def _live_folder(self) -> Path | None:
         """The version whose signatures clients rely on: the one that answers, else the highest on disk."""
-        folders = version_folders(self.base_path)
+        folders = {
+            n: path for n, path in version_folders(self.base_path).items() if (path / "saved_model.pb").is_file()
+        }
         try:
             served = [number for number in self.client.available(self.model) if number in folders]
         except BundleError:
