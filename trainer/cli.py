@@ -42,7 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = environment.load(environment.find_root(), environment.overrides_from(arguments))
     model_type = models.get(settings.model_type)
     model_type.check(settings.image_size or model_type.image_size, settings.weights)
-    _quieten_tensorflow()
+    _set_up_tensorflow()
     from trainer import train
 
     train.train(settings)
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _verify(path: Path) -> int:
     if not path.is_dir():
         raise UsageError(f"{path} is not a folder; give the folder of one version")
-    _quieten_tensorflow()
+    _set_up_tensorflow()
     from trainer import verify
 
     difference = verify.verify(path)
@@ -60,8 +60,9 @@ def _verify(path: Path) -> int:
     return 0
 
 
-def _quieten_tensorflow() -> None:
-    """Keep TensorFlow's greetings out of the output, unless the user asked for them."""
+def _set_up_tensorflow() -> None:
+    """Have Keras use TensorFlow, and keep its greetings out of the output unless the user asked for them."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import logging
 
