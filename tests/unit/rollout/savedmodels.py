@@ -1,4 +1,4 @@
-"""Makes small SavedModels in the folder named on the command line; run in a process of its own, it imports TensorFlow."""
+"""Makes small SavedModels in the folder named on the command line; a program of its own, as it loads TensorFlow."""
 
 from __future__ import annotations
 

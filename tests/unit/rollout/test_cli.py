@@ -1,0 +1,99 @@
+"""The operator's commands answer quickly, in words, and without TensorFlow where they need none."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.bundle.parts import PROJECT, make_version
+
+AT_MOST_S = 0.3
+REPORT = """
+import sys
+from rollout import cli
+sys.argv = ["rollout", *sys.argv[1:]]
+try:
+    status = cli.main()
+except SystemExit as error:
+    status = error.code
+heavy = sorted({"tensorflow", "keras", "numpy", "sklearn", "grpc"} & set(sys.modules))
+sys.stderr.write(f"status {status} heavy {heavy}")
+"""
+
+
+def rollout(root: Path, *arguments: str, script: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *(["-c", script] if script else ["-m", "rollout.cli"]), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment, timeout=30, check=False)
+
+
+def processor_time_s(root: Path, *arguments: str) -> float:
+    """Of one command: what a user waits for on a machine that does nothing else."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rollout(root, *arguments)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("status",), ("watch", "--help"), ("down",)])
+def test_it_answers_within_300_ms(root: Path, base: Path, arguments: tuple[str, ...]) -> None:
+    make_version(base / "1")
+    took = min(processor_time_s(root, *arguments) for _ in range(3))  # The first call may have to compile.
+    assert took < AT_MOST_S
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(("--help",), 0), (("status",), 1), (("down",), 0), (("logs", "--no-follow"), 0)]
+)
+def test_it_imports_nothing_heavy(root: Path, arguments: tuple[str, ...], status: int) -> None:
+    answer = rollout(root, *arguments, script=REPORT)
+    assert answer.stderr == f"status {status} heavy []"
+
+
+def test_it_says_where_it_must_be_called(tmp_path: Path) -> None:
+    answer = rollout(tmp_path, "status")
+    assert answer.returncode == 2
+    assert "run the command inside the bundle" in answer.stderr
+
+
+def test_it_works_in_a_folder_below(root: Path) -> None:
+    (root / "docs").mkdir()
+    assert rollout(root / "docs", "status").returncode == 1
+
+
+def test_a_bad_setting_is_status_2_before_anything_happens(root: Path) -> None:
+    with (root / ".env").open("a") as file:
+        file.write("EPOCH=3\n")
+    for command in ("up", "down", "status", "doctor"):
+        answer = rollout(root, command)
+        assert answer.returncode == 2
+        assert "did you mean EPOCHS?" in answer.stderr
+        assert "Traceback" not in answer.stderr
+    assert sorted(path.name for path in root.iterdir()) == [".env", "models.config"]
+
+
+def test_an_unknown_command_is_refused(root: Path) -> None:
+    answer = rollout(root, "upp")
+    assert answer.returncode == 2
+    assert "invalid choice: 'upp'" in answer.stderr
+
+
+def test_restart_without_a_stack_says_so(root: Path) -> None:
+    answer = rollout(root, "restart")
+    assert answer.returncode == 1
+    assert answer.stderr == "error: nothing is running; run: make up\n"
+
+
+def test_a_damaged_record_of_the_stack_is_no_traceback(root: Path) -> None:
+    (root / ".run").mkdir()
+    for record in ({"engine": "nonsense"}, [], {"engine": "local", "rest_port": "x"}):
+        (root / ".run" / "stack.json").write_text(json.dumps(record))
+        answer = rollout(root, "status")
+        assert "Traceback" not in answer.stderr
+        assert answer.returncode == 1
