@@ -5,66 +5,26 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Any, Protocol
 
 import httptools
 
-from serving.rest import HTML, JSON, Response, html_error
+from serving.message import JSON, REASONS, Request, Response, html_error, render
 
 _METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _BAD_TARGET = re.compile(rb"%(?![0-9a-fA-F]{2})|[^\x21-\x7e]")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
-_REASONS = {
-    200: "OK",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    408: "Request Timeout",
-    409: "Conflict",
-    413: "Request Entity Too Large",
-    429: "Too Many Requests",
-    431: "Request Header Fields Too Large",
-    499: "Client Closed Request",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_PIPELINED = 16
-_MAX_INFLATED = 100 << 20
+# All connections together hold at most so many bodies of the largest size.
+_BUFFERED_BODIES = 4
 # A body may take longer than the time limit if it comes at least this fast.
 _SLOWEST_BYTES_PER_S = 50_000
 _IDLE_S = 900.0
 _LINGER_S = 2.0
-
-
-@dataclass
-class Request:
-    """A request as it arrived; `body` is complete when it is handed to the app."""
-
-    version: str = "1.1"
-    method: str = ""
-    target: str = ""
-    origin: str | None = None
-    gzip: bool = False
-    keep_alive: bool = True
-    said_keep_alive: bool = False
-    chunks: list[bytes] = field(default_factory=list)
-    size: int = 0
-    refusal: Response | None = None
-
-    def body(self) -> bytes:
-        """The body, decompressed; what cannot be decompressed is empty, as on the real server."""
-        data = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
-        return _inflate(data) if self.gzip else data
 
 
 class Host(Protocol):
@@ -73,6 +33,7 @@ class Host(Protocol):
     connections: set[Connection]
     max_body_bytes: int
     read_timeout_s: float
+    buffered_bytes: int
 
     def submit(self, request: Request, deliver: Callable[[Response], None]) -> None:
         """Answer `request` in a worker; `deliver` is called in the event loop."""
@@ -99,6 +60,9 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._blocked_since = 0.0
         self._closing = False
+        self._lost = False
+        self._ended = False
+        self._buffered = 0
 
     # What the event loop calls
 
@@ -109,8 +73,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
         """Forget the connection; an answer that is under way is dropped when it comes."""
-        self._closing = True
+        self._closing = self._lost = True
         self._host.connections.discard(self)
+        self._release(self._buffered)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; whatever is malformed is refused and ends the connection."""
@@ -129,13 +94,12 @@ class Connection(asyncio.Protocol):
             self._refuse(self._parse_error())
         else:
             if not self._headers_done and self._head_bytes > _MAX_HEADER_BYTES:
-                self._refuse(html_error(431, _REASONS[431]))
+                self._refuse(html_error(431, REASONS[431]))
 
     def eof_received(self) -> bool:
-        """Answer what was asked even if the client has finished sending."""
-        self._closing = self._closing or not self._busy
-        if self._answering is not None:
-            self._answering.keep_alive = False
+        """Answer what was asked even if the client has finished sending; then close."""
+        self._ended = True
+        self._request = None  # what is incomplete will stay so
         return self._busy
 
     def pause_writing(self) -> None:
@@ -174,8 +138,6 @@ class Connection(asyncio.Protocol):
             request.gzip = b"gzip" in value
         elif name == b"origin":
             request.origin = value.decode("latin-1")
-        elif name == b"connection":
-            request.said_keep_alive = b"keep-alive" in value.lower()
         elif name == b"expect" and value.lower() == b"100-continue":
             self._transport.write(_CONTINUE)
 
@@ -205,8 +167,11 @@ class Connection(asyncio.Protocol):
         request.size += len(body)
         if request.size > self._host.max_body_bytes:
             self._refuse(_too_large(self._host.max_body_bytes), request)
-            return
-        request.chunks.append(body)
+        elif self._host.buffered_bytes > _BUFFERED_BODIES * self._host.max_body_bytes:
+            self._refuse(_OVERLOADED, request)
+        else:
+            request.chunks.append(body)
+            self._hold(request, len(body))
 
     def on_message_complete(self) -> None:
         """The request is complete: answer it, after those before it."""
@@ -242,6 +207,10 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close now, whatever is under way."""
+        self._transport.abort()
+
     @property
     def _busy(self) -> bool:
         return self._answering is not None or bool(self._waiting) or self._request is not None
@@ -259,7 +228,7 @@ class Connection(asyncio.Protocol):
 
     def _parse_error(self) -> Response:
         if self._headers_done:
-            return html_error(413, _REASONS[413])  # a bad chunk, in the real server's words
+            return html_error(413, REASONS[413])  # a bad chunk, in the real server's words
         return html_error(400, "Bad Request")
 
     def _next(self) -> None:
@@ -278,15 +247,26 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self, response: Response) -> None:
         request, self._answering = self._answering, None
+        if request is not None and not self._lost:
+            self._release(request.held)
         if request is None or self._transport.is_closing():
             return
         close = response.close or not request.keep_alive
-        self._transport.write(_render(request, response, close))
+        self._transport.write(render(request, response, close))
         self._started = time.monotonic()
-        if close:
+        if close or (self._ended and not self._waiting):
             self._finish(linger=response.close)
         else:
             self._next()
+
+    def _hold(self, request: Request, size: int) -> None:
+        request.held += size
+        self._buffered += size
+        self._host.buffered_bytes += size
+
+    def _release(self, size: int) -> None:
+        self._buffered -= size
+        self._host.buffered_bytes -= size
 
     def _refuse(self, response: Response, request: Request | None = None) -> None:
         """Answer what cannot be parsed or taken, after the requests before it, and end the connection."""
@@ -325,42 +305,9 @@ def _too_large(limit: int) -> Response:
     return Response(413, f'{{\n    "error": "{message}"\n}}'.encode(), JSON, close=True)
 
 
-def _inflate(data: bytes) -> bytes:
-    inflater = zlib.decompressobj(wbits=31)
-    try:
-        inflated = inflater.decompress(data, _MAX_INFLATED + 1)
-    except zlib.error:
-        return b""
-    whole = inflater.eof and not inflater.unused_data and len(inflated) <= _MAX_INFLATED
-    return inflated if whole else b""
-
-
-def _render(request: Request, response: Response, close: bool) -> bytes:
-    """The bytes of an answer, with the headers that the real server sends, in its order."""
-    old = request.version == "1.0"
-    head = [f"HTTP/{request.version} {response.status} {_REASONS.get(response.status, 'Unknown')}"]
-    if response.content_type in (JSON, HTML, "text/plain"):
-        head.append(f"Content-Type: {response.content_type}")
-    head += [f"{name}: {value}" for name, value in response.headers]
-    if old and not close:
-        head.append("Connection: keep-alive")
-    if not old:
-        head.append(f"Date: {_date()}")
-    if request.method != "HEAD" and not (old and close):
-        head.append(f"Content-Length: {len(response.body)}")
-    if response.content_type not in (JSON, HTML, "text/plain"):
-        head.append(f"Content-Type: {response.content_type}")
-    if close and not old:
-        head.append("Connection: close")
-    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + response.body
-
-
-_date_cache = (0, "")
-
-
-def _date() -> str:
-    global _date_cache
-    now = int(time.time())
-    if _date_cache[0] != now:
-        _date_cache = (now, formatdate(now, usegmt=True))
-    return _date_cache[1]
+_OVERLOADED = Response(
+    503,
+    b'{\n    "error": "The server has too many large requests at once; try again later"\n}',
+    JSON,
+    close=True,
+)

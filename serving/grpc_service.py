@@ -187,6 +187,7 @@ class GrpcServer:
         )
         if options.enable_grpc_healthcheck_service:
             self._add_health()
+        self._add_reflection()
         self.port = self._bind(options)
         self._server.start()
 
@@ -218,6 +219,12 @@ class GrpcServer:
         if not port:
             raise OSError(98, f"Cannot listen on {address}")
         return port
+
+    def _add_reflection(self) -> None:
+        from grpc_reflection.v1alpha import reflection
+
+        names = [name.strip("/") for name in (_PREDICTION, _MODEL)]
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
 
     def _add_health(self) -> None:
         from grpc_health.v1 import health, health_pb2, health_pb2_grpc

@@ -9,19 +9,22 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 from serving import textproto
-from serving.connection import Connection, Request
+from serving.connection import Connection
 from serving.flags import Options
 from serving.manager import Manager
-from serving.rest import Response, RestApp
+from serving.message import Request, Response
+from serving.rest import RestApp
 
 log = logging.getLogger(__name__)
 
 _DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 _BACKLOG = 1024
 _SWEEP_S = 1.0
+_LARGE_BODY = 16 << 20
 
 
 def start_rest(manager: Manager, options: Options) -> RestServer:
@@ -41,9 +44,12 @@ class RestServer:
         self.port: int = listener.getsockname()[1]
         self.connections: set[Connection] = set()
         self.max_body_bytes = options.max_request_body_bytes
+        self.buffered_bytes = 0
         self.read_timeout_s = float(options.http_read_timeout_seconds)
         self._app = app
         self._stopping = threading.Event()
+        # Large bodies become documents many times their size: one at a time.
+        self._large = threading.Lock()
         self._workers = ThreadPoolExecutor(max(1, options.rest_api_num_threads), "rest")
         self._loop = _new_loop()
         self._server: asyncio.base_events.Server | None = None
@@ -77,7 +83,9 @@ class RestServer:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
-        response = self._app.answer(request.method, request.target, request.origin, request.body())
+        body = request.body()
+        with self._large if len(body) > _LARGE_BODY else nullcontext():
+            response = self._app.answer(request.method, request.target, request.origin, body)
         self._call(deliver, response)
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
@@ -100,6 +108,10 @@ class RestServer:
         self._loop.call_soon(started.set)
         self._loop.call_later(_SWEEP_S, self._sweep)
         self._loop.run_forever()
+        for connection in list(self.connections):
+            connection.abort()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
 
     def _sweep(self) -> None:
         now = time.monotonic()

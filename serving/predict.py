@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from serving import metrics
+from serving import images, metrics
 from serving.codec import tensorproto
 from serving.errors import Code, ServingError, invalid
 
@@ -85,6 +85,9 @@ def run(
     """Run one signature on inputs by alias; returns the outputs asked for, or all."""
     aliases = _chosen_outputs(signature, output_filter)
     feeds = {signature.inputs[alias].name: value for alias, value in tensors.items()}
+    for value in feeds.values():
+        if value.dtype == object:
+            images.check(value)
     if len(feeds) != len(tensors):
         raise _fed_twice(signature, tensors)
     fetches = [signature.outputs[alias].name for alias in aliases]

@@ -16,6 +16,7 @@ from serving.codec.escape import decode, encode
 from serving.errors import Code, ServingError, invalid
 from serving.flags import Options
 from serving.manager import Manager
+from serving.message import JSON, Response, html_error
 
 log = logging.getLogger(__name__)
 
@@ -42,24 +43,11 @@ _HTTP_STATUS = {
 }
 _LARGEST_VERSION = 2**63 - 1
 
-JSON = "application/json"
-HTML = "text/html"
 CORS = (
     ("Access-Control-Allow-Origin", "*"),
     ("Access-Control-Allow-Methods", "POST, GET"),
     ("Access-Control-Allow-Headers", "Content-Type"),
 )
-
-
-@dataclass(frozen=True)
-class Response:
-    """An answer, but for what the connection adds to it."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-    close: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,12 +165,6 @@ class RestApp:
             text = f"Unexpected path: {target}. Should be {self._metrics_path}"
             return Response(400, encode(text), "text/plain")
         return Response(200, exposition.page(metrics.REGISTRY), "text/plain")
-
-
-def html_error(status: int, reason: str) -> Response:
-    """The page with which the real server's HTTP library refuses a request, closing the connection."""
-    page = f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n<H1>{reason}</H1>\n</BODY></HTML>\n"
-    return Response(status, page.encode(), HTML, close=True)
 
 
 class _BadVersion(Exception):

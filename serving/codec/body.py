@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from serving.codec import exact, fast
 from serving.codec.debug import describe
-from serving.codec.parser import ABSENT, Members, parse
+from serving.codec.parser import ABSENT, Members, check_size, parse
 from serving.errors import invalid
 
 Array = npt.NDArray[Any]
@@ -47,6 +47,7 @@ class PredictBody:
         self._root: Members | None = None
         self._document: fast.Document | None = None
         self.row_format = True
+        check_size(body)
         try:
             self._document = fast.parse(body)
             name = self._document.root.get("signature_name", "")

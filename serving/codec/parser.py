@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from serving.codec import decimal
-from serving.errors import invalid
+from serving.errors import Code, ServingError, invalid
 
 _BLANKS = re.compile(rb"[ \t\r\n]*")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
@@ -27,6 +27,8 @@ _ESCAPES = {
     ord("t"): b"\t",
 }
 _OPENERS = b"[{"
+MAX_CONTAINERS = 10_000_000
+"""How many lists and objects a document may have: about a gigabyte of them. The real server has no limit."""
 
 INVALID_VALUE = "Invalid value."
 NAME_MISSING = "Missing a name for object member."
@@ -72,10 +74,20 @@ def parse(body: bytes) -> Any:
     """
     if not body:
         raise invalid("JSON Parse error: The document is empty")
+    check_size(body)
     try:
         return _Parser(body).document()
     except _Fault as fault:
         raise invalid(f"JSON Parse error: {fault.text} at offset: {fault.offset}") from None
+
+
+def check_size(body: bytes) -> None:
+    """Raise ServingError RESOURCE_EXHAUSTED for a body that would take too much memory as a document."""
+    if len(body) > MAX_CONTAINERS and body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
+        raise ServingError(
+            Code.RESOURCE_EXHAUSTED,
+            f"The JSON document has more than {MAX_CONTAINERS} lists and objects. Send less at once",
+        )
 
 
 class _Parser:
@@ -101,21 +113,16 @@ class _Parser:
         """Parse a list or an object whose opener is next, keeping what is open on a list of our own."""
         root = self._open()
         stack: list[Any] = [root]
-        name: str | None = None
-        names: list[str | None] = []
         while stack:
             top = stack[-1]
             is_object = type(top) is Members
             if self._closes(top, is_object):
                 stack.pop()
-                name = names.pop() if names else None
                 continue
-            if is_object:
-                name = self._name()
+            name = self._name() if is_object else ""
             byte = self._peek()
             if byte >= 0 and byte in _OPENERS:
                 child: Any = self._open()
-                names.append(name)
                 stack.append(child)
             elif byte < 0 or byte in b"]},:":
                 raise _Fault(INVALID_VALUE, self._at)

@@ -33,6 +33,8 @@ _FIELDS = {
 _HALVES = (14, 19)
 _COMPLEX = {8: np.float32, 18: np.float64}
 _MAX_DIMENSIONS = 64
+# How much memory a tensor may take that its message only describes, by a shape and a value to repeat.
+_MAX_DESCRIBED_BYTES = 256 << 20
 
 
 class Unparsable(ValueError):
@@ -51,6 +53,7 @@ def to_array(proto: Any) -> Array:
     size = math.prod(shape)
     if proto.tensor_content:
         return _from_content(proto, shape, size)
+    _check_size(proto, size)
     if proto.dtype == dtypes.STRING:
         return _strings(list(proto.string_val), size).reshape(shape)
     return _from_values(proto, size).reshape(shape)
@@ -89,9 +92,15 @@ def _shape(proto: Any) -> list[int]:
     shape = [dim.size for dim in proto.dim]  # unknown_rank is ignored, which makes it a scalar
     if len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
         raise Unparsable("shape")
-    if math.prod(shape) >= 2**40:  # more elements than any machine holds; NumPy would try
-        raise Unparsable("size")
     return shape
+
+
+def _check_size(proto: Any, size: int) -> None:
+    """Refuse a few bytes that stand for gigabytes; the real server takes them and runs out of memory."""
+    present = len(getattr(proto, _FIELDS[proto.dtype]))
+    width = np.dtype(numpy_type(proto.dtype)).itemsize
+    if size > present and size * width > _MAX_DESCRIBED_BYTES:
+        raise Unparsable("size")
 
 
 def _from_content(proto: Any, shape: list[int], size: int) -> Array:
