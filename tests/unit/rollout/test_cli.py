@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import subprocess
@@ -92,8 +91,8 @@ def test_restart_without_a_stack_says_so(root: Path) -> None:
 
 def test_a_damaged_record_of_the_stack_is_no_traceback(root: Path) -> None:
     (root / ".run").mkdir()
-    for record in ({"engine": "nonsense"}, [], {"engine": "local", "rest_port": "x"}):
-        (root / ".run" / "stack.json").write_text(json.dumps(record))
+    for record in ('{"engine": "nonsense"}', "[]", '{"engine": "local", "rest_port": "x"}'):
+        (root / ".run" / "stack.json").write_text(record)
         answer = rollout(root, "status")
         assert "Traceback" not in answer.stderr
         assert answer.returncode == 1
