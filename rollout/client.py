@@ -37,8 +37,16 @@ class Client:
     @property
     def rest_url(self) -> str:
         """Address of the REST API."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.rest_port}"
+        return f"http://{self._host}:{self.rest_port}"
+
+    @property
+    def grpc_address(self) -> str:
+        """Address of the gRPC API."""
+        return f"{self._host}:{self.grpc_port}"
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     def versions(self, model: str) -> list[VersionStatus]:
         """The versions of `model` that the server knows, highest first; empty when it knows none."""
@@ -72,14 +80,12 @@ class Client:
         tensor.tensor_shape.dim.add(size=1)
         tensor.string_val.append(image)
         no_proxy = [("grpc.enable_http_proxy", 0)]
-        with grpc.insecure_channel(f"{self.host}:{self.grpc_port}", no_proxy) as channel:
+        with grpc.insecure_channel(self.grpc_address, no_proxy) as channel:
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             try:
                 reply = stub.Predict(request, timeout=TIMEOUT_S)
             except grpc.RpcError as error:
-                raise BundleError(
-                    f"gRPC at {self.host}:{self.grpc_port}: {error.code().name} {error.details()}"
-                ) from error
+                raise BundleError(f"gRPC at {self.grpc_address}: {error.code().name} {error.details()}") from error
         return [float(value) for value in reply.outputs["output_0"].float_val]
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
