@@ -102,4 +102,5 @@ def test_a_proxy_in_the_environment_is_not_asked(client: Client, base: Path, mon
 
 def test_addresses_of_both_kinds() -> None:
     assert Client("::1", 8501, 8500).rest_url == "http://[::1]:8501"
+    assert Client("::1", 8501, 8500).grpc_address == "[::1]:8500"
     assert Client("localhost", 8501, 8500).rest_url == "http://localhost:8501"
