@@ -41,18 +41,22 @@ class LoadEvents(Protocol):
 
 
 class Loader:
-    """Loads versions in threads of their own, a limited number at once. Pauses do not count."""
+    """Loads versions in threads of their own, a limited number at once. Pauses do not count.
+
+    Making one raises ServingError for a session config file that cannot be read.
+    """
 
     def __init__(self, options: Options, events: LoadEvents) -> None:
         self.retries = max(0, options.max_num_load_retries)
         self.pause_s = max(0.0, options.load_retry_interval_micros / 1e6)
         self.permits = threading.Semaphore(options.num_load_threads or max(2, CPUS))
         self.events = events
-        self._options = options
-        self._load_options: LoadOptions | None = None
+        self._load_options = load_options(options)
 
     def start(self, model: str, number: int, path: Path, polite: bool) -> LoadJob:
         """Begin to load; a `polite` job leaves the CPU to the requests that are being served."""
+        # The threads that a session starts for itself inherit the priority, and would keep it.
+        polite = polite and not _has_own_threads(self._load_options.session_config)
         job = LoadJob(self, model, number, path, polite)
         job.thread.start()
         return job
@@ -62,8 +66,6 @@ class Loader:
         from serving import servable
 
         _check_folder(model, number, path)
-        if self._load_options is None:
-            self._load_options = load_options(self._options)
         try:
             return servable.load(path, self._load_options)
         except OSError as error:
@@ -184,6 +186,12 @@ def _session_config(options: Options) -> Any:
     from tensorflow.core.protobuf import config_pb2
 
     return read(options.tensorflow_session_config_file, config_pb2.ConfigProto)
+
+
+def _has_own_threads(session_config: Any) -> bool:
+    return session_config is not None and (
+        session_config.use_per_session_threads or bool(session_config.session_inter_op_thread_pool)
+    )
 
 
 def _check_folder(model: str, number: int, path: Path) -> None:

@@ -69,6 +69,10 @@ def config_file(folder: Path, *entries: str) -> str:
             " (server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism)"
             " separately. You cannot configure all.",
         ),
+        (
+            ["--model_base_path=/m", "--tensorflow_session_config_file=/nowhere"],
+            "NOT_FOUND: /nowhere; No such file or directory",
+        ),
         (["--model_config_file=/nowhere.cfg"], "NOT_FOUND: /nowhere.cfg; No such file or directory"),
         (
             ["--model_base_path=/m", "--monitoring_config_file=/nowhere"],
