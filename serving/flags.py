@@ -80,9 +80,7 @@ class Options:
     file_system_poll_wait_seconds: int = _flag(
         1, "how often base paths are looked at, in seconds; 0: once; negative: never"
     )
-    flush_filesystem_caches: bool = _flag(
-        True, "drop the files of a loaded version from the page cache", support=_ACCEPTED
-    )
+    flush_filesystem_caches: bool = _flag(True, "drop the files of a loaded version from the page cache")
 
     tensorflow_session_parallelism: int = _flag(
         0, "threads within and between operations, both; 0: TensorFlow chooses", kind="int64"

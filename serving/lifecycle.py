@@ -140,16 +140,21 @@ class Lifecycle:
         versions = [version for model in self.models.values() for version in model.versions.values()]
         return [version.loaded for version in versions if version.loaded is not None]
 
+    def stop_changing(self) -> None:
+        """Load and unload nothing more; what serves goes on serving."""
+        with self.lock:
+            self.closing = True
+            for job in self._jobs():
+                job.cancel()
+            self.changed.notify_all()
+
     def shutdown(self, drain_s: float) -> int:
         """Take everything down within `drain_s` seconds; returns how many requests were still running then."""
         deadline = time.monotonic() + drain_s
+        self.stop_changing()
         with self.lock:
-            self.closing = True
             self.view = View(labels=self.labels)
-            for job in self._jobs():
-                job.cancel()
             loaded = self.loaded()
-            self.changed.notify_all()
         for each in loaded:
             each.retire()
         for each in loaded:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.errors import Code, ServingError, invalid
 from serving.flags import CPUS, Options
-from serving.storage import Fingerprint, fingerprint
+from serving.storage import Fingerprint, fingerprint, flush_caches
 from serving.textproto import from_os_error, read
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Loader:
         self.permits = threading.Semaphore(options.num_load_threads or max(2, CPUS))
         self.events = events
         self._load_options = load_options(options)
+        self._flush_caches = options.flush_filesystem_caches
 
     def start(self, model: str, number: int, path: Path, polite: bool) -> LoadJob:
         """Begin to load; a `polite` job leaves the CPU to the requests that are being served."""
@@ -67,11 +68,14 @@ class Loader:
 
         _check_folder(model, number, path)
         try:
-            return servable.load(path, self._load_options)
+            loaded = servable.load(path, self._load_options)
         except OSError as error:
             raise from_os_error(error, error.filename or path) from None
         except MemoryError:
             raise ServingError(Code.RESOURCE_EXHAUSTED, f"Not enough memory to load {path}") from None
+        if self._flush_caches:
+            flush_caches(path)
+        return loaded
 
 
 class LoadJob:

@@ -163,6 +163,10 @@ class Manager:
         with self._life.lock:
             self._life.changed.wait(timeout_s)
 
+    def stop_changing(self) -> None:
+        """Load and unload nothing more, and end every reload that is waiting; what serves goes on serving."""
+        self._life.stop_changing()
+
     def shutdown(self, drain_s: float = 0.0) -> int:
         """Unload everything, after at most `drain_s` seconds; returns how many requests were still running."""
         return self._life.shutdown(drain_s)

@@ -66,6 +66,7 @@ class Server:
         deadline = time.monotonic() + drain_s
         self._config.stop()
         self._disk.stop()
+        self._manager.stop_changing()
         for front in self._fronts:
             front.stop_accepting()
         with ThreadPoolExecutor(len(self._fronts) or 1) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,3 +90,13 @@ def fingerprint(folder: Path) -> Fingerprint:
             size = status.st_size if name in files else 0
             entries.append((str(path), size, status.st_mtime_ns, status.st_ctime_ns))
     return hash(tuple(sorted(entries)))
+
+
+def flush_caches(folder: Path) -> None:
+    """Let the system drop the files of `folder` from its page cache: they have been read, and stay unread."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError), Path(parent, name).open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -121,6 +121,24 @@ def test_a_waiting_reload_ends_when_the_model_is_dropped(
     until(lambda: states(manager, "slow") == [(1, "END")])
 
 
+def test_a_waiting_reload_ends_when_the_server_stops(
+    manager: Manager, two: Path, tmp_path: Path, loader: FakeLoader
+) -> None:
+    slow = tmp_path / "slow"
+    make_version(slow, "1")
+    release = loader.hold("slow/1")
+    errors: list[str] = []
+    config = config_of(entry(two, ALL), entry(slow))
+    waiting = threading.Thread(target=lambda: errors.append(refusal(manager, config)))
+    waiting.start()
+    until(lambda: "slow/1" in loader.asked)
+    manager.stop_changing()
+    waiting.join(10)
+    assert errors == ["UNAVAILABLE: The server is shutting down"]
+    assert answering(manager) == 2, "what serves has to go on until the last request is answered"
+    release()
+
+
 def test_a_model_that_is_not_listed_any_more_is_unloaded(manager: Manager, two: Path) -> None:
     manager.reload(config_of())
     until(lambda: states(manager) == [(2, "END"), (1, "END")])
