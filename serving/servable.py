@@ -1,4 +1,4 @@
-"""One loaded version of a model: a TensorFlow session that answers by tensor name."""
+"""One loaded version of a model: a TensorFlow session, or a Lite interpreter, that answers by tensor name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from serving import metrics, savedmodel, warmup
+from serving import metrics, savedmodel, tflite, warmup
 from serving.session import Session
 
 Array = npt.NDArray[Any]
@@ -34,16 +34,30 @@ class LoadOptions:
     check_method_names: bool = False
 
 
+class Runner(Protocol):
+    """What computes the tensors of a version."""
+
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        fetches: Sequence[str],
+        targets: Sequence[str],
+        timeout_s: float | None,
+    ) -> list[Array]:
+        """Feed, run and fetch by tensor name."""
+
+    def close(self) -> None:
+        """Free everything."""
+
+
 class Servable:
     """A version that can be run from many threads at once."""
 
-    def __init__(self, path: Path, meta_graph: Any, options: LoadOptions) -> None:
+    def __init__(self, path: Path, options: LoadOptions, signatures: Mapping[str, Any], runner: Runner) -> None:
         self.path = path
         self.options = options
-        self.signatures: Mapping[str, Any] = {
-            name: _detached(signature) for name, signature in meta_graph.signature_def.items()
-        }
-        self._session = Session(meta_graph.graph_def, _config(options))
+        self.signatures = signatures
+        self._runner = runner
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout_s: float | None = None) -> list[Array]:
         """Return the tensors named in `fetches`, computed from `feeds` (tensor name to value).
@@ -51,25 +65,11 @@ class Servable:
         Strings are object arrays of bytes. Raises ServingError with the code and text of the kernel that
         failed, or DEADLINE_EXCEEDED after `timeout_s` seconds.
         """
-        return self._session.run(feeds, fetches, (), timeout_s)
+        return self._runner.run(feeds, fetches, (), timeout_s)
 
     def close(self) -> None:
         """Free the session and its variables; the caller makes sure that no request is running."""
-        self._session.close()
-
-    def initialise(self, meta_graph: Any) -> None:
-        """Restore the variables and run the init op, as TensorFlow's loader does."""
-        feeds = {
-            name: np.array(value, dtype=object) for name, value in savedmodel.asset_feeds(self.path, meta_graph).items()
-        }
-        prefix = savedmodel.variables_prefix(self.path, meta_graph)
-        if prefix is not None:
-            saver = meta_graph.saver_def
-            restore_feeds = feeds | {saver.filename_tensor_name: np.array(prefix, dtype=object)}
-            self._session.run(restore_feeds, (), (saver.restore_op_name,), None)
-        init = savedmodel.init_op(self.path, meta_graph)
-        if init is not None:
-            self._session.run(feeds, (), (init,), None)
+        self._runner.close()
 
 
 def load(path: Path, options: LoadOptions) -> Servable:
@@ -94,14 +94,31 @@ def load(path: Path, options: LoadOptions) -> Servable:
 
 
 def _load(path: Path, options: LoadOptions) -> Servable:
+    if options.prefer_tflite and (path / tflite.FILE).is_file():
+        interpreters = tflite.Interpreters(path / tflite.FILE)
+        return Servable(path, options, interpreters.signatures, interpreters)
     meta_graph = savedmodel.read_meta_graph(path, options.tags)
-    servable = Servable(path, meta_graph, options)
+    session = Session(meta_graph.graph_def, _config(options))
     try:
-        servable.initialise(meta_graph)
+        _initialise(session, path, meta_graph)
     except BaseException:
-        servable.close()
+        session.close()
         raise
-    return servable
+    signatures = {name: _detached(signature) for name, signature in meta_graph.signature_def.items()}
+    return Servable(path, options, signatures, session)
+
+
+def _initialise(session: Session, path: Path, meta_graph: Any) -> None:
+    """Restore the variables and run the init op, as TensorFlow's loader does."""
+    feeds = {name: np.array(value, dtype=object) for name, value in savedmodel.asset_feeds(path, meta_graph).items()}
+    prefix = savedmodel.variables_prefix(path, meta_graph)
+    if prefix is not None:
+        saver = meta_graph.saver_def
+        restore_feeds = feeds | {saver.filename_tensor_name: np.array(prefix, dtype=object)}
+        session.run(restore_feeds, (), (saver.restore_op_name,), None)
+    init = savedmodel.init_op(path, meta_graph)
+    if init is not None:
+        session.run(feeds, (), (init,), None)
 
 
 def _detached(message: Any) -> Any:
