@@ -119,7 +119,7 @@ class Settings:
     )
     patience: int = _setting(
         _TRAINING,
-        "5",
+        "10",
         whole(1),
         "Epochs without a better validation accuracy before training stops.",
         TRAINER,
