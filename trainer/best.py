@@ -9,10 +9,10 @@ import keras
 
 
 class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Stops after `patience` epochs without a better one and restores the best one's weights at the end.
+    """Stops after `patience` epochs without a higher validation accuracy and restores the best epoch's weights.
 
-    Better is a higher validation accuracy, and at the same accuracy a lower validation loss: on a small validation
-    set many epochs tie, and Keras's EarlyStopping would keep the first of them.
+    Of epochs with the same accuracy the last is best: many tie on a small validation set, and the learning rate falls
+    from epoch to epoch, so that later weights are the more settled ones. Keras's EarlyStopping keeps the first.
     """
 
     def __init__(self, checkpoint: Path, patience: int) -> None:
@@ -20,15 +20,18 @@ class BestEpoch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
         self.epoch: int | None = None
         self._checkpoint = checkpoint
         self._patience = patience
-        self._score = (float("-inf"), float("-inf"))
+        self._best = float("-inf")
+        self._last_rise = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Keep the weights if this epoch is the best so far, stop if the last best one is too long ago."""
-        score = (float(logs["val_accuracy"]), -float(logs["val_loss"]))
-        if self.epoch is None or score > self._score:
-            self.epoch, self._score = epoch, score
+        """Keep the weights if this epoch is the best so far, stop if the accuracy last rose too long ago."""
+        accuracy = float(logs["val_accuracy"])
+        if accuracy > self._best:
+            self._last_rise = epoch
+        if accuracy >= self._best:
+            self.epoch, self._best = epoch, accuracy
             self.model.save_weights(self._checkpoint)
-        elif epoch - self.epoch >= self._patience:
+        if epoch - self._last_rise >= self._patience:
             self.model.stop_training = True
 
     def on_train_end(self, logs: Any = None) -> None:

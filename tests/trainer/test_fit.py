@@ -86,12 +86,12 @@ class _Scripted:
         self.calls.append("load")
 
 
-def run_epochs(scores: list[tuple[float, float]], patience: int) -> tuple[BestEpoch, _Scripted, int]:
+def run_epochs(accuracies: list[float], patience: int) -> tuple[BestEpoch, _Scripted, int]:
     callback, model = BestEpoch(Path("unused"), patience), _Scripted()
     callback.set_model(model)
     epochs = 0
-    for epoch, (accuracy, loss) in enumerate(scores):
-        callback.on_epoch_end(epoch, {"val_accuracy": accuracy, "val_loss": loss})
+    for epoch, accuracy in enumerate(accuracies):
+        callback.on_epoch_end(epoch, {"val_accuracy": accuracy})
         epochs += 1
         if model.stop_training:
             break
@@ -100,14 +100,15 @@ def run_epochs(scores: list[tuple[float, float]], patience: int) -> tuple[BestEp
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one() -> None:
-    callback, model, epochs = run_epochs([(0.5, 1), (0.9, 1), (0.8, 1), (0.9, 2), (0.7, 1), (1, 0)], patience=3)
+    callback, model, epochs = run_epochs([0.5, 0.9, 0.8, 0.7, 0.6, 1.0], patience=3)
     assert (callback.epoch, epochs) == (1, 5)
     assert model.calls == ["save", "save", "load"]
 
 
-def test_among_equal_accuracies_the_lowest_loss_is_best() -> None:
-    callback, _, _ = run_epochs([(0.9, 1.0), (0.9, 0.5), (0.9, 0.7)], patience=9)
-    assert callback.epoch == 1
+def test_the_last_of_equal_epochs_is_best_but_does_not_put_off_the_stop() -> None:
+    callback, model, epochs = run_epochs([0.5, 0.9, 0.9, 0.8, 0.9, 1.0], patience=3)
+    assert (callback.epoch, epochs) == (4, 5)
+    assert model.calls == ["save", "save", "save", "save", "load"]
 
 
 _MIRRORED = """

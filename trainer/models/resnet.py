@@ -17,7 +17,7 @@ class ResnetModel(ImageClassifierModel):
 
     image_size = 32
     smallest_image_size = 32
-    epochs = 8
+    epochs = 13
     learning_rate = 1e-3
 
     def layers(self, images: Any, weights: str) -> Any:
