@@ -16,7 +16,12 @@ from typing import Any
 import grpc
 import requests
 from google.protobuf import text_format
-from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
+from tensorflow_serving.apis import (
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
 
 START_DEADLINE_S = 90.0
 
@@ -141,6 +146,24 @@ class Engine:
         text_format.Parse(f"config {{ model_config_list {{ {text} }} }}", request)
         stub = model_service_pb2_grpc.ModelServiceStub(self.channel)
         stub.HandleReloadConfigRequest(request, timeout=60)
+
+    def predict_grpc(self, model: str, signature: str = "serving_default", value: float = 0.0) -> float:
+        """Return the one number that the model answers to one number, asked for over gRPC."""
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.signature_name = model, signature
+        tensor = request.inputs["seconds" if signature == "slow" else "x"]
+        tensor.dtype = 1
+        tensor.tensor_shape.dim.add(size=1)
+        tensor.float_val.append(value)
+        reply = prediction_service_pb2_grpc.PredictionServiceStub(self.channel).Predict(request, timeout=60)
+        (output,) = reply.outputs.values()
+        return float(output.float_val[0])
+
+    @property
+    def rss_mb(self) -> int:
+        """Resident memory of the server."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024
 
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send a signal."""

@@ -1,6 +1,6 @@
-"""Small SavedModels to load, replace and break: `python -m tests.engine.models FOLDER` writes kit-1 to kit-3.
+"""Small SavedModels to load, replace and break: `python -m tests.engine.models FOLDER` writes kit-1 to kit-4.
 
-Each kit answers with its own number, so that a test can tell which version it reached.
+Each kit answers with its own number, so that a test can tell which version it reached. Kit 4 is heavy.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 KITS = (1, 2, 3)
+HEAVY = 4
+HEAVY_MB = 64
 
 
-def write(folder: Path, number: int) -> None:
+def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
     """Write `folder`/kit-`number`: a SavedModel with variables and these signatures.
 
     serving_default: x float [n] -> y = 0.5 x + number
@@ -26,6 +28,7 @@ def write(folder: Path, number: int) -> None:
             super().__init__()
             self.number = tf.Variable(float(number))
             self.total = tf.Variable(0)
+            self.ballast = tf.Variable(tf.random.uniform([ballast_mb, 2**18]))
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
         def half_plus(self, x):  # type: ignore[no-untyped-def]
@@ -53,3 +56,4 @@ def write(folder: Path, number: int) -> None:
 if __name__ == "__main__":
     for each in KITS:
         write(Path(sys.argv[1]), each)
+    write(Path(sys.argv[1]), HEAVY, HEAVY_MB)

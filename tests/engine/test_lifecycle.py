@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine.engine import Engine, Kits
+from tests.engine.models import HEAVY, HEAVY_MB
 
 ALL = "model_version_policy { all {} }"
 
@@ -235,3 +236,16 @@ def test_a_failing_model_does_not_hold_up_others(engine: Engine, kits: Kits, bas
     engine.until(lambda: engine.states("b") == {2: "AVAILABLE", 1: "END"}, deadline_s=10)
     kits.publish(base / "a", "8", 3)
     engine.until(lambda: engine.predict("a") == 3.0)
+
+
+def test_a_version_leaves_no_memory_behind(engine: Engine, kits: Kits, base: Path) -> None:
+    kits.publish(base, "1", 1)
+    model = engine.serve(base)
+    engine.predict(model)
+    before = engine.rss_mb
+    kits.publish(base, "2", HEAVY)
+    engine.until(lambda: engine.states(model) == {2: "AVAILABLE", 1: "END"})
+    assert engine.rss_mb > before + HEAVY_MB / 2
+    kits.publish(base, "3", 3)
+    engine.until(lambda: engine.states(model).get(2) == "END")
+    engine.until(lambda: engine.rss_mb < before + HEAVY_MB / 4, 10)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.engine.conftest import ENVIRONMENT, StartEngine
@@ -217,6 +219,25 @@ def test_labels_at_start_with_the_flag_and_base_paths_from_elsewhere(
     )
     assert engine.predict("m", which="/labels/stable") == 1.0
     assert engine.refusal("m", "/labels/next") == (404, "Servable not found for request: Specific(m, 9)")
+
+
+def test_a_base_path_that_is_looked_at_once_and_a_unix_socket(
+    start_engine: StartEngine, kits: Kits, tmp_path: Path
+) -> None:
+    base, unix = tmp_path / "m", tmp_path / "socket"
+    kits.publish(base, "1", 1)
+    engine = start_engine(
+        "--model_name=m",
+        f"--model_base_path={base}",
+        "--file_system_poll_wait_seconds=0",
+        f"--grpc_socket_path={unix}",
+    )
+    kits.publish(base, "2", 2)
+    assert unix.is_socket()
+    engine.channel = grpc.insecure_channel(f"unix:{unix}")
+    time.sleep(1.5)  # longer than a poll takes by default
+    assert engine.predict_grpc("m") == 1.0
+    assert engine.states("m") == {1: "AVAILABLE"}
 
 
 def test_an_empty_list_serves_and_the_same_port_twice_leaves_rest_out(
