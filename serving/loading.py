@@ -49,7 +49,7 @@ class Loader:
     def __init__(self, options: Options, events: LoadEvents) -> None:
         self.retries = max(0, options.max_num_load_retries)
         self.pause_s = max(0.0, options.load_retry_interval_micros / 1e6)
-        self.permits = threading.Semaphore(options.num_load_threads or max(2, CPUS))
+        self.permits = threading.Semaphore(options.num_load_threads if options.num_load_threads > 0 else max(2, CPUS))
         self.events = events
         self._load_options = load_options(options)
         self._flush_caches = options.flush_filesystem_caches

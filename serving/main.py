@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -64,13 +65,13 @@ def _run(options: Options, signals: Signals) -> int:
     server.open()
     signals.stop.wait()
     log.info(
-        "Stopping: %d requests in flight have up to %d s to finish; a second signal ends them at once",
+        "Stopping: %d request(s) in flight have up to %d s to finish; a second signal ends them at once",
         server.in_flight,
         options.drain_timeout_seconds,
     )
     cut = server.stop(options.drain_timeout_seconds)
     if cut:
-        log.warning("Stopped; %d requests were cut off after %d s", cut, options.drain_timeout_seconds)
+        log.warning("Stopped; %d request(s) cut off after %d s", cut, options.drain_timeout_seconds)
     else:
         log.info("Stopped; no request was cut off")
     return _leave(0)
@@ -93,6 +94,7 @@ class Signals:
             os._exit(128 + number)
         self.stop.set()
         if not self.serving:
+            os.write(sys.stderr.fileno(), b"Told to stop before the start was complete\n")
             os._exit(0)
 
 
@@ -104,8 +106,9 @@ def _leave(status: int) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # the reader went away, as in `model-server --help | head`
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -24,3 +24,4 @@ def log_to_stderr() -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("serving").setLevel(logging.INFO)
     logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to write tracebacks

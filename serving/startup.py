@@ -45,6 +45,8 @@ def port_error(flag: str, host: str, port: int, error: OSError) -> ServingError:
 
 
 def _check_port(flag: str, host: str, port: int) -> None:
+    if not 0 < port < 2**16:
+        raise invalid(f"--{flag}={port} is not a port; expected a number from 0 (off) to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -75,6 +75,15 @@ def config_file(folder: Path, *entries: str) -> str:
             ["--model_base_path=/m", "--tensorflow_session_config_file=/nowhere"],
             "NOT_FOUND: /nowhere; No such file or directory",
         ),
+        (
+            ["--model_base_path=/m", "--rest_api_port=70000"],
+            "INVALID_ARGUMENT: --rest_api_port=70000 is not a port; expected a number from 0 (off) to 65535",
+        ),
+        (
+            ["--model_base_path=/m", "--base_path_map=x"],
+            "INVALID_ARGUMENT: --base_path_map: found 'x'; expected FROM=TO, both absolute paths, such as"
+            " /models=/home/me/models",
+        ),
         (["--model_config_file=/nowhere.cfg"], "NOT_FOUND: /nowhere.cfg; No such file or directory"),
         (
             ["--model_base_path=/m", "--monitoring_config_file=/nowhere"],

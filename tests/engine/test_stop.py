@@ -86,14 +86,14 @@ def test_the_drain_has_an_end(start_engine: StartEngine, base: Path) -> None:
     assert engine.exit_status() == 0
     assert time.monotonic() - began < 5
     assert request.result() == "cut"
-    assert "Stopped; 1 requests were cut off after 1 s" in engine.log
+    assert "Stopped; 1 request(s) cut off after 1 s" in engine.log
 
 
 def test_a_second_signal_ends_it_at_once(start_engine: StartEngine, base: Path) -> None:
     engine = start_engine("--model_name=m", f"--model_base_path={base}")
     request = SlowRequest(engine.predict, 30.0)
     engine.signal()
-    engine.until(lambda: "Stopping: 1 requests in flight" in engine.log)
+    engine.until(lambda: "Stopping: 1 request(s) in flight" in engine.log)
     engine.signal()
     began = time.monotonic()
     assert engine.exit_status() == 128 + signal.SIGTERM
