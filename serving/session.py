@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,8 @@ from serving import kernels
 from serving.errors import Code, ServingError, from_tensorflow, invalid, not_found
 
 Array = npt.NDArray[Any]
+
+_FOREVER_S = 1e7
 
 
 class Session:
@@ -40,7 +41,6 @@ class Session:
             raise invalid(str(error)) from None
         self._outputs: dict[str, Any] = {}
         self._timeouts: dict[int, Any] = {}
-        self._lock = threading.Lock()
 
     def run(
         self,
@@ -93,22 +93,15 @@ class Session:
         return ""
 
     def _run_options(self, timeout_s: float | None) -> Any:
-        if timeout_s is None:
+        if timeout_s is None or timeout_s > _FOREVER_S:
             return None
-        milliseconds = max(1, int(timeout_s * 1000))
+        milliseconds = _coarse(max(1, int(timeout_s * 1000)))
         options = self._timeouts.get(milliseconds)
         if options is None:
-            options = self._new_run_options(milliseconds)
-        return options
+            from tensorflow.core.protobuf import config_pb2
 
-    def _new_run_options(self, milliseconds: int) -> Any:
-        from tensorflow.core.protobuf import config_pb2
-
-        serialized = config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
-        options = self._api.TF_NewBufferFromString(serialized)
-        with self._lock:
-            if len(self._timeouts) < 100_000:  # bounds what callers' deadlines can pin, a few bytes each
-                return self._timeouts.setdefault(milliseconds, options)
+            serialized = config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
+            options = self._timeouts.setdefault(milliseconds, self._api.TF_NewBufferFromString(serialized))
         return options
 
     def _output(self, name: str, role: str) -> Any:
@@ -133,6 +126,12 @@ _MISSING = {
     "fetch": "FetchOutputs node {}: not found",
     "target": "Tensor {} was not found in the graph",
 }
+
+
+def _coarse(milliseconds: int) -> int:
+    """The next higher of a few thousand durations: options made for one stay as long as the session."""
+    step = 1 << max(0, milliseconds.bit_length() - 8)
+    return -(-milliseconds // step) * step
 
 
 def _scalar(value: Any) -> Array:
