@@ -110,11 +110,13 @@ class Lifecycle:
             self.advance(self.models[job.model])
 
     def load_cancelled(self, job: LoadJob) -> None:
-        """Note that the version was given up before it was tried."""
+        """Note that the version was given up; when it is wanted again it is loaded anew."""
         with self.lock:
             version = self._version(job)
-            version.job = None
+            version.job, version.failing = None, False
             version.set(State.END)
+            if job.failure is not None:
+                version.set(State.END, job.failure.code, job.failure.message)
             self.advance(self.models[job.model])
 
     def load_succeeded(self, job: LoadJob, servable: Servable) -> None:

@@ -37,7 +37,7 @@ class LoadEvents(Protocol):
         """The version is ready to be used."""
 
     def load_cancelled(self, job: LoadJob) -> None:
-        """The job has ended without result because it was cancelled."""
+        """The job has ended because it was cancelled; the last attempt, if there was one, failed."""
 
 
 class Loader:
@@ -86,6 +86,7 @@ class LoadJob:
         self.number = number
         self.path = path
         self.tried: Fingerprint | None = None
+        self.failure: ServingError | None = None
         self._loader = loader
         self._polite = polite
         self._wake = threading.Event()
@@ -109,19 +110,20 @@ class LoadJob:
             _lower_priority()
         left = self._loader.retries
         while not self._cancelled:
-            failure = self._attempt()
-            if failure is None:
+            self.failure = self._attempt()
+            if self.failure is None:
                 return
-            if self._cancelled or left <= 0:
-                self._loader.events.load_failed(self, failure, final=True)
+            if left <= 0 and not self._cancelled:
+                self._loader.events.load_failed(self, self.failure, final=True)
                 return
-            left = self._pause(failure, left)
+            if not self._cancelled:
+                left = self._pause(self.failure, left)
         self._loader.events.load_cancelled(self)
 
     def _attempt(self) -> ServingError | None:
         with self._loader.permits:
             if self._cancelled:
-                return ServingError(Code.CANCELLED, "the version is not wanted any more")
+                return self.failure or ServingError(Code.CANCELLED, "The version is not wanted any more")
             self._changed = False
             self._wake.clear()
             self.tried = fingerprint(self.path)

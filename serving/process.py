@@ -9,7 +9,8 @@ import sys
 
 def prepare_environment() -> None:
     """Set what TensorFlow and gRPC read when they are imported; what the user has set stays."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    # Warnings of kernels are about what clients sent: they have it in their reply, and could fill the log.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # oneDNN's own allocator keeps the memory of models that are gone; malloc gives it back.
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
