@@ -31,6 +31,8 @@ def up(settings: Settings) -> int:
             status = engine.train([])
             if status != 0:
                 return status
+            if not version_folders(base_path):
+                raise BundleError(f"the trainer ended without an error and without a version in {base_path}")
         _start(engine, base_path)
     _show_prediction(engine, base_path)
     _say_next(engine)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bundle import manifest, output
 from bundle.errors import BundleError, UsageError
+from bundle.models_config import base_paths
 from bundle.publish import Version, publish
 from bundle.settings import Settings
 from trainer import datasets, devices, evaluate, examples, export, fresh, models, plots, runs, splits, warmup
@@ -59,7 +60,7 @@ def train(settings: Settings) -> Version:
             candidate = _candidate(job, run, scratch)
         version = publish(
             candidate,
-            settings.models_dir / settings.model_name,
+            _base_path(settings),
             settings.quarantine_dir / settings.model_name,
         )
     output.step(f"published {settings.model_name} version {version.number}: {_relative(version.path)}")
@@ -113,6 +114,15 @@ def _prepare(settings: Settings) -> _Job:
     size = job.plan.image_size
     output.step(f"training {settings.model_type} at {size}x{size} on the {devices.describe()}, seed {settings.seed}")
     return job
+
+
+def _base_path(settings: Settings) -> Path:
+    """Where models.config has the model, so that a base path of the user's own is found by the trainer as well."""
+    config = settings.root / "models.config"
+    listed = base_paths(config, settings.models_dir)
+    if settings.model_name not in listed:
+        output.warn(f"{config} lists no model {settings.model_name}: add it there to have it served")
+    return listed.get(settings.model_name, settings.models_dir / settings.model_name)
 
 
 def _plan(settings: Settings, model_type: models.ImageClassifierModel) -> Plan:

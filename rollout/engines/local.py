@@ -16,6 +16,7 @@ from rollout.engines.base import Engine
 from rollout.processes import Background
 
 _LAST_LINES = 15
+_WATCHER_STOP_S = 10.0  # A candidate being checked may take longer: the watcher puts it back at its next start.
 _MONITORING_CONFIG = Path("serving", "monitoring.config")
 
 
@@ -56,7 +57,7 @@ class LocalEngine(Engine):
 
     def stop(self) -> None:
         """Stop the watcher first, so that nothing is published into a server that goes away."""
-        self.watcher.stop(self.settings.check_timeout_seconds)
+        self.watcher.stop(_WATCHER_STOP_S)
         if self.server.stop(self.settings.stop_grace_seconds):
             output.warn(f"model-server did not end within {self.settings.stop_grace_seconds} s and was killed")
 

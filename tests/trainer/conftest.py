@@ -13,6 +13,8 @@ import pytest
 from bundle import manifest
 from trainer.verify import LoadedVersion
 
+MODELS = ("Digits", "Shapes")
+
 
 @dataclasses.dataclass(frozen=True)
 class Published:
@@ -33,9 +35,13 @@ class Published:
         return found
 
 
+def _entry(model: str) -> str:
+    return f' config {{ name: "{model}" base_path: "/models/{model}" model_platform: "tensorflow" }}'
+
+
 def bundle_root(folder: Path) -> Path:
     (folder / ".env").touch()
-    (folder / "models.config").touch()
+    (folder / "models.config").write_text("model_config_list {" + "".join(map(_entry, MODELS)) + "}\n")
     return folder
 
 
