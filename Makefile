@@ -71,6 +71,14 @@ test: .venv/.dev ## all tests that need no Docker engine
 test-compose: .venv/.dev ## the tests that need a Docker engine
 	$(BIN)/python -m pytest tests/compose $(ARGS)
 
+.PHONY: conformance
+conformance: .venv/.dev ## does a server answer as TensorFlow Serving does? HOST=name asks another one (docs/engine.md)
+	CONFORMANCE_HOST=$(HOST) $(BIN)/python -m pytest tests/conformance -q --no-header $(ARGS)
+
+.PHONY: fuzz
+fuzz: .venv/.dev ## ten minutes of hostile requests against the engine
+	FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/fuzz -q --no-header --timeout 900 $(ARGS)
+
 .PHONY: check
 check: .venv/.dev ## lint, types, and that locks and generated texts are up to date; changes nothing
 	$(BIN)/ruff check .
