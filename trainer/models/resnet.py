@@ -18,7 +18,7 @@ class ResnetModel(ImageClassifierModel):
     image_size = 32
     smallest_image_size = 32
     epochs = 13
-    learning_rate = 1e-3
+    learning_rate = 5e-4
 
     def layers(self, images: Any, weights: str) -> Any:
         """ResNet50V2's features; `weights` is none, imagenet, or a file with weights of ResNet50V2 without top."""
