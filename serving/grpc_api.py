@@ -121,12 +121,13 @@ class Api:
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently"
                 " supported"
             )
-        before = metrics.values(request.metric_names)
+        names = sorted(set(request.metric_names))
+        before = metrics.values(names)
         self._manager.reload(request.config)
         reply = model_management_pb2.ReloadConfigResponse()
         reply.status.SetInParent()
-        after = metrics.values(request.metric_names)
-        for name in request.metric_names:
+        after = metrics.values(names)
+        for name in names:
             reply.metric.add(name=name, int64_value_increase=after[name] - before[name])
         return reply
 

@@ -51,12 +51,10 @@ class _Family:
         child.observe(math.nextafter(value, math.inf))
 
     def first(self) -> int:
-        """The value of the first series of a counter, or 0."""
-        for family in self.metric.collect():
-            for sample in family.samples:
-                if sample.name.endswith("_total"):
-                    return int(sample.value)
-        return 0
+        """The value of the first series of a counter in the order of their labels, or 0."""
+        samples = [sample for family in self.metric.collect() for sample in family.samples]
+        counts = {tuple(each.labels.values()): each.value for each in samples if each.name.endswith("_total")}
+        return int(counts[min(counts)]) if counts else 0
 
     def _child(self, labels: tuple[str, ...]) -> MetricWrapperBase:
         if labels not in self._known:
