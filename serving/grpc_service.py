@@ -83,7 +83,7 @@ class GrpcServer:
         if options.port:
             port = self._listen(f"{_bracketed(options.host)}:{options.port}", credentials)
         if options.grpc_socket_path:
-            self._listen(f"unix:{options.grpc_socket_path}", None)
+            self._listen(f"unix:{options.grpc_socket_path}", credentials)
         return port
 
     def _listen(self, address: str, credentials: Any) -> int:

@@ -201,11 +201,13 @@ def test_tls(start_engine: StartEngine, model: str, tmp_path: Path) -> None:
     subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
     config = tmp_path / "ssl.config"
     config.write_text(f"server_key: {json.dumps(key.read_text())} server_cert: {json.dumps(certificate.read_text())}")
-    engine = start_engine(model, f"--ssl_config_file={config}")
+    unix = tmp_path / "socket"
+    engine = start_engine(model, f"--ssl_config_file={config}", f"--grpc_socket_path={unix}")
     credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
     override = [("grpc.ssl_target_name_override", "localhost")]
-    with grpc.secure_channel(f"127.0.0.1:{engine.grpc_port}", credentials, override) as channel:
-        assert list(stub(channel).Predict(predict_request(), timeout=30).outputs["y"].float_val) == [1.5, 2.0]
+    for target in (f"127.0.0.1:{engine.grpc_port}", f"unix:{unix}"):
+        with grpc.secure_channel(target, credentials, override) as channel:
+            assert list(stub(channel).Predict(predict_request(), timeout=30).outputs["y"].float_val) == [1.5, 2.0]
     assert failure(stub(engine.channel).Predict, predict_request(), timeout=5)[0] == "UNAVAILABLE"
 
 
