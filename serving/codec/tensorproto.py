@@ -33,6 +33,8 @@ _FIELDS = {
 _HALVES = (14, 19)
 _COMPLEX = {8: np.float32, 18: np.float64}
 _MAX_DIMENSIONS = 64
+# NumPy counts bytes in 63 bits, and leaves zeros among the dimensions out of the count.
+_MAX_ELEMENTS = 2**63 // 16
 # How much memory a tensor may take that its message only describes, by a shape and a value to repeat.
 _MAX_DESCRIBED_BYTES = 256 << 20
 
@@ -91,6 +93,8 @@ def numpy_type(dtype: int) -> npt.DTypeLike:
 def _shape(proto: Any) -> list[int]:
     shape = [dim.size for dim in proto.dim]  # unknown_rank is ignored, which makes it a scalar
     if len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
+        raise Unparsable("shape")
+    if math.prod(size for size in shape if size) >= _MAX_ELEMENTS:
         raise Unparsable("shape")
     return shape
 

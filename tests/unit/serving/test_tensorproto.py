@@ -77,6 +77,7 @@ def test_small_integers_wrap() -> None:
         proto(0),
         proto(20),
         proto(shape=(-1,)),
+        proto(shape=(0, 2**32, 2**31)),
         proto(shape=(2,), tensor_content=b"\0\0\0\0"),
         proto(7, (2,), tensor_content=b"\x05abc"),
         proto(7, (1,), tensor_content=b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
