@@ -12,7 +12,8 @@ from trainer.datasets.base import Samples
 
 _CACHE_BYTES = 1 << 30
 
-# How far a training image is moved at most. For LeNet on a thousand digits this is worth one or two points of test accuracy.
+# How far a training image is moved at most. For LeNet on a thousand digits this is worth one or two points of test
+# accuracy.
 _SHIFT = 0.07
 _TURN_DEGREES = 12.0
 _ZOOM = 0.1
