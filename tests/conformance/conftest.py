@@ -6,15 +6,13 @@ CONFORMANCE_HOST=name, with CONFORMANCE_REST_PORT and CONFORMANCE_GRPC_PORT, ask
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from tests.engine.conftest import ENVIRONMENT
 from tests.engine.engine import Engine
+from tests.engine.made import made_once
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
         yield Address(host, rest_port, int(os.environ.get("CONFORMANCE_GRPC_PORT") or 8500))
         return
     folder = tmp_path_factory.mktemp("conformance")
-    subprocess.run([sys.executable, "-m", "tests.conformance.models", str(folder)], check=True, env=ENVIRONMENT)
+    models = made_once("tests.conformance.models", tmp_path_factory)
     flags = (
-        f"--model_config_file={folder / 'models.config'}",
+        f"--model_config_file={models / 'models.config'}",
         "--allow_version_labels_for_unavailable_models=true",
     )
     engine = Engine(folder / "engine.log", flags)

@@ -1,26 +1,20 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engine.engine import Engine, Kits
-
-ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+from tests.engine.made import made_once
 
 StartEngine = Callable[..., Engine]
 
 
 @pytest.fixture(scope="session")
 def kits(tmp_path_factory: pytest.TempPathFactory) -> Kits:
-    """The SavedModels, made once by a process of its own."""
-    folder = tmp_path_factory.mktemp("kits")
-    subprocess.run([sys.executable, "-m", "tests.engine.models", str(folder)], check=True, env=ENVIRONMENT)
-    return Kits(folder)
+    """The SavedModels."""
+    return Kits(made_once("tests.engine.models", tmp_path_factory))
 
 
 @pytest.fixture
@@ -39,9 +33,9 @@ def start_engine(tmp_path: Path) -> Iterator[StartEngine]:
         engine.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One model server for the tests of a module; each adds a model of its own with `serve`."""
+    """One model server for all tests that need no flags; each adds a model of its own with `serve`."""
     folder = tmp_path_factory.mktemp("shared")
     config = folder / "models.config"
     config.write_text("model_config_list {}")

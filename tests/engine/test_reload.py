@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 
-from tests.engine.conftest import StartEngine
 from tests.engine.engine import Engine, Kits
 
 ALL = "model_version_policy { all {} }"
@@ -134,16 +134,36 @@ def test_a_policy_can_change(engine: Engine, kits: Kits, base: Path) -> None:
     assert engine.predict(model) == 1.0
 
 
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that `polling` reads."""
+    config = tmp_path_factory.mktemp("polled") / "models.config"
+    write(config)
+    return config
+
+
+@pytest.fixture(scope="module")
+def polling(config: Path) -> Iterator[Engine]:
+    """A server that polls its models.config."""
+    flags = (f"--model_config_file={config}", POLLING, "--max_num_load_retries=0")
+    engine = Engine(config.with_name("engine.log"), flags)
+    try:
+        engine.wait_ready()
+        yield engine
+    finally:
+        engine.kill()
+
+
 def test_the_file_is_polled_and_what_is_wrong_with_it_changes_nothing(
-    start_engine: StartEngine, kits: Kits, tmp_path: Path
+    polling: Engine, config: Path, kits: Kits, tmp_path: Path
 ) -> None:
-    config, one, two, bad = (tmp_path / name for name in ("models.config", "one", "two", "bad"))
+    engine = polling
+    one, two, bad = (tmp_path / name for name in ("one", "two", "bad"))
     kits.publish(one, "1", 1)
     kits.publish(two, "1", 2)
     (bad / "1").mkdir(parents=True)
     write(config, entry(one))
-    engine = start_engine(f"--model_config_file={config}", POLLING, "--max_num_load_retries=0")
-
+    engine.until(lambda: engine.states("one") == {1: "AVAILABLE"})
     write(config, entry(one), entry(two))
     engine.until(lambda: engine.states("two") == {1: "AVAILABLE"})
     for text, complaint in (
@@ -165,12 +185,12 @@ def test_the_file_is_polled_and_what_is_wrong_with_it_changes_nothing(
 
 
 def test_a_label_in_the_file_is_applied_when_its_version_is_there(
-    start_engine: StartEngine, kits: Kits, tmp_path: Path
+    polling: Engine, config: Path, kits: Kits, tmp_path: Path
 ) -> None:
-    config, base = tmp_path / "models.config", tmp_path / "m"
+    engine, base = polling, tmp_path / "m"
     kits.publish(base, "1", 1)
     write(config, entry(base, ALL))
-    engine = start_engine(f"--model_config_file={config}", POLLING)
+    engine.until(lambda: engine.states("m") == {1: "AVAILABLE"})
     write(config, entry(base, f"{ALL} {label('canary', 2)}"))
     engine.until(lambda: "Request to assign label to version 2 of model m, which is not" in engine.log)
     kits.publish(base, "2", 2)

@@ -9,11 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import grpc
 import pytest
 
-from tests.engine.conftest import ENVIRONMENT, StartEngine
+from tests.engine.conftest import StartEngine
 from tests.engine.engine import Kits, free_ports
+from tests.engine.made import ENVIRONMENT
 
 NO_RETRY = "--max_num_load_retries=0"
 NOT_A_MODEL = "Specified file path does not appear to contain a SavedModel bundle"
@@ -216,36 +216,24 @@ def test_the_ports_open_when_the_first_version_is_there(start_engine: StartEngin
     assert engine.predict("m") == 1.0
 
 
-def test_labels_at_start_with_the_flag_and_base_paths_from_elsewhere(
+def test_labels_at_start_and_base_paths_that_are_elsewhere_and_looked_at_once(
     start_engine: StartEngine, kits: Kits, tmp_path: Path
 ) -> None:
-    kits.publish(tmp_path / "here" / "m", "1", 1)
+    base = tmp_path / "here" / "m"
+    kits.publish(base, "1", 1)
     labels = 'version_labels { key: "stable" value: 1 } version_labels { key: "next" value: 9 }'
     engine = start_engine(
         config_file(tmp_path, entry("m", "/models/m", labels)),
         "--allow_version_labels_for_unavailable_models",
         f"--base_path_map=/models={tmp_path / 'here'}",
-    )
-    assert engine.predict("m", which="/labels/stable") == 1.0
-    assert engine.refusal("m", "/labels/next") == (404, "Servable not found for request: Specific(m, 9)")
-
-
-def test_a_base_path_that_is_looked_at_once_and_a_unix_socket(
-    start_engine: StartEngine, kits: Kits, tmp_path: Path
-) -> None:
-    base, unix = tmp_path / "m", tmp_path / "socket"
-    kits.publish(base, "1", 1)
-    engine = start_engine(
-        "--model_name=m",
-        f"--model_base_path={base}",
         "--file_system_poll_wait_seconds=0",
-        f"--grpc_socket_path={unix}",
     )
     kits.publish(base, "2", 2)
-    assert unix.is_socket()
-    engine.channel = grpc.insecure_channel(f"unix:{unix}")
-    time.sleep(1.5)  # longer than a poll takes by default
-    assert engine.predict_grpc("m") == 1.0
+    published = time.monotonic()
+    assert engine.predict("m", which="/labels/stable") == 1.0
+    assert engine.refusal("m", "/labels/next") == (404, "Servable not found for request: Specific(m, 9)")
+    time.sleep(max(0.0, published + 1.5 - time.monotonic()))  # longer than a poll takes by default
+    assert engine.predict("m") == 1.0
     assert engine.states("m") == {1: "AVAILABLE"}
 
 
