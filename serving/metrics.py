@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ class _Family:
             if len(self._known) >= _MAX_SERIES:
                 labels = ("", *labels[1:])
             self._known.add(labels)
-        return self.metric.labels(*labels)
+        return self.metric.labels(*labels) if labels else self.metric
 
 
 _LATENCY_BUCKETS: Final = exponential(10, 1.8, 33)
@@ -76,6 +77,17 @@ _warmup_latency = _Family(
 )
 _load_attempts = _Family("/tensorflow/cc/saved_model/load_attempt_count", ("model_path", "status"))
 _load_latency = _Family("/tensorflow/cc/saved_model/load_latency", ("model_path",))
+_BATCH_SIZES: Final = exponential(1, 2, 14)
+
+
+_batching_lock: Final = threading.Lock()
+
+
+def _batching(name: str, labels: Sequence[str] = (), buckets: Sequence[float] | None = None) -> _Family:
+    """A metric that is on the page only when batching was asked for and has begun."""
+    path = f"/tensorflow/serving/batching_session/{name}"
+    with _batching_lock:
+        return _Family.by_path.get(path) or _Family(path, labels, buckets)
 
 
 @contextmanager
@@ -112,6 +124,28 @@ def loaded(path: str, seconds: float, succeeded: bool) -> None:
 def warmed_up(path: str, seconds: float, status: str) -> None:
     """Record a warm-up."""
     _warmup_latency.observe(_microseconds(seconds), path, status)
+
+
+def batch_input(rows: int) -> None:
+    """Record the rows of a request that is to be batched."""
+    _batching("input_batch_size", (), _BATCH_SIZES).observe(rows)
+
+
+def batch_queued(pool: str, seconds: float) -> None:
+    """Record how long a request was queued until its batch was taken."""
+    buckets = exponential(100, 1.2, 52)
+    _batching("queuing_latency", ("thread_pool_name",), buckets).observe(_microseconds(seconds), pool)
+
+
+def batch_processed(rows: int, padding: int) -> None:
+    """Record the size of a batch that is run, and how much of it is padding."""
+    _batching("processed_batch_size", (), _BATCH_SIZES).observe(rows)
+    _batching("padding_size", ("execution_batch_size",), _BATCH_SIZES).observe(padding, str(rows))
+
+
+def batch_run() -> None:
+    """Count a batch that was run."""
+    _batching("wrapped_run_count").add(1)
 
 
 def values(paths: Iterable[str]) -> dict[str, int]:

@@ -1,0 +1,1 @@
+"""Running requests in common batches, between a version and what computes its tensors."""
