@@ -1,0 +1,184 @@
+"""Batch while busy: requests that arrive while their signature is being run are run together after that.
+
+Nothing ever waits for company. A request that finds a worker free runs in its own thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy.typing as npt
+
+from serving.batching import merging
+from serving.batching.lanes import Lanes, Member, Outcome, deadline_exceeded
+from serving.batching.proof import Proof
+from serving.errors import Code, ServingError
+from serving.flags import CPUS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from serving.servable import Runner
+
+log = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+
+MOST_ROWS: Final = 64
+# A second run keeps the cores busy while the first one is between two ops, or its answers are being written.
+_WORKERS: Final = min(2, CPUS)
+_CONCURRENT_RUNS: Final = 4 * CPUS
+_MOST_REMEMBERED: Final = 1000
+_FOREVER_S: Final = 1e7
+
+
+class Stackable:
+    """A signature whose requests may be stacked, until a batch shows that they must not."""
+
+    def __init__(self, name: str, signature: Any) -> None:
+        self.name = name
+        self.feeds = frozenset(info.name for info in signature.inputs.values())
+        self.fetches = frozenset(info.name for info in signature.outputs.values())
+        self.proof = Proof()
+
+
+class DynamicRunner:
+    """Runs requests together where that changes no answer, everything else by itself."""
+
+    def __init__(self, runner: Runner, stackable: Iterable[Stackable]) -> None:
+        self._runner = runner
+        self._stackable = list(stackable)
+        self._found: dict[Hashable, Stackable | None] = {}
+        self._lanes = Lanes(_WORKERS, MOST_ROWS)
+        self._runs = threading.BoundedSemaphore(_CONCURRENT_RUNS)
+
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        fetches: Sequence[str],
+        targets: Sequence[str],
+        timeout_s: float | None,
+    ) -> list[Array]:
+        """Feed, run and fetch by tensor name; raises what the request fails with when it is run alone."""
+        if timeout_s is not None and timeout_s > _FOREVER_S:
+            timeout_s = None  # locks cannot wait that long
+        signature = None if targets else self._find(feeds, fetches)
+        rows = _rows(feeds)
+        if signature is None or signature.proof.refuted or not 0 < rows <= MOST_ROWS:
+            with self._permit(timeout_s):
+                return self._runner.run(feeds, fetches, targets, timeout_s)
+        return self._run_in_lane(signature, Member(feeds, rows, timeout_s), tuple(fetches))
+
+    def close(self) -> None:
+        """Free everything; no request is running."""
+        self._runner.close()
+
+    def _find(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> Stackable | None:
+        key = (*feeds, None, *fetches)
+        if key not in self._found:
+            fed, fetched = set(feeds), set(fetches)
+            matches = (s for s in self._stackable if s.feeds == fed and fetched and fetched <= s.fetches)
+            found = next(matches, None)
+            if len(self._found) < _MOST_REMEMBERED:  # clients choose the outputs and their order
+                self._found[key] = found
+            return found
+        return self._found[key]
+
+    def _run_in_lane(self, signature: Stackable, member: Member, fetches: tuple[str, ...]) -> list[Array]:
+        tensors = sorted((name, value.dtype.str, value.shape[1:]) for name, value in member.feeds.items())
+        key = (id(signature), fetches, *tensors)
+        batch = self._lanes.enter(key, member)
+        if batch:
+            member.outcome = self._lead(key, signature, fetches, batch)
+        assert member.outcome is not None
+        if isinstance(member.outcome, ServingError):
+            raise ServingError(member.outcome.code, member.outcome.message)
+        return member.outcome
+
+    def _lead(self, key: Hashable, signature: Stackable, fetches: Sequence[str], batch: list[Member]) -> Outcome:
+        """Run a batch, let the next thread in, and give the others their answers; returns that of the first."""
+        failed = ServingError(Code.INTERNAL, "Internal error; the server's log says more")
+        outcomes: list[Outcome] = [failed] * len(batch)
+        try:
+            outcomes = self._run_batch(signature, fetches, batch)
+        finally:
+            self._lanes.leave(key)
+            for member, outcome in zip(batch[1:], outcomes[1:], strict=True):
+                member.settle(outcome)
+        return outcomes[0]
+
+    def _run_batch(self, signature: Stackable, fetches: Sequence[str], batch: list[Member]) -> list[Outcome]:
+        if len(batch) == 1 or signature.proof.refuted:
+            return [self._alone(fetches, member) for member in batch]
+        if signature.proof.covers([member.feeds for member in batch]):
+            return self._together(fetches, batch)
+        outcomes = [self._alone(fetches, member) for member in batch]
+        self._prove(signature, fetches, batch, outcomes)
+        return outcomes
+
+    def _alone(self, fetches: Sequence[str], member: Member) -> Outcome:
+        timeout_s = member.remaining()
+        if timeout_s == 0.0:
+            return deadline_exceeded()
+        try:
+            with self._permit(timeout_s):
+                return self._runner.run(member.feeds, fetches, (), timeout_s)
+        except ServingError as error:
+            return error
+
+    def _together(self, fetches: Sequence[str], batch: list[Member]) -> list[Outcome]:
+        """Run a batch as one; when it fails its halves, so that in the end each failure is its own."""
+        if len(batch) == 1:
+            return [self._alone(fetches, batch[0])]
+        try:
+            return list(self._stacked(fetches, batch))
+        except ServingError as error:
+            if error.code == Code.DEADLINE_EXCEEDED:
+                return [error] * len(batch)
+        middle = len(batch) // 2
+        return self._together(fetches, batch[:middle]) + self._together(fetches, batch[middle:])
+
+    def _stacked(self, fetches: Sequence[str], batch: Sequence[Member]) -> list[list[Array]]:
+        feeds = merging.merge([member.feeds for member in batch], 0, pad=False)
+        limits = [member.remaining() for member in batch]
+        timeout_s = None if None in limits else max(limit for limit in limits if limit is not None)
+        with self._permit(timeout_s):
+            values = self._runner.run(feeds, fetches, (), timeout_s)
+        parts = merging.split(fetches, values, [member.rows for member in batch], 0)
+        return [[part[name] for name in fetches] for part in parts]
+
+    def _prove(
+        self, signature: Stackable, fetches: Sequence[str], batch: list[Member], outcomes: list[Outcome]
+    ) -> None:
+        """Run as one what was answered one by one, and compare."""
+        good = [(m, o) for m, o in zip(batch, outcomes, strict=True) if not isinstance(o, ServingError)]
+        if len(good) < 2:
+            return
+        members = [member for member, _ in good]
+        try:
+            together = self._stacked(fetches, members)
+            signature.proof.record([member.feeds for member in members], [outcome for _, outcome in good], together)
+        except ServingError as error:
+            signature.proof.refuted = error.code != Code.DEADLINE_EXCEEDED
+        if signature.proof.refuted:
+            log.info("Requests for signature %s are run one by one: in a batch the answers differ", signature.name)
+
+    @contextmanager
+    def _permit(self, timeout_s: float | None) -> Iterator[None]:
+        """Bound how many runs are under way: more threads than that wait in lanes."""
+        if not self._runs.acquire(timeout=timeout_s):
+            raise deadline_exceeded()
+        try:
+            yield
+        finally:
+            self._runs.release()
+
+
+def _rows(feeds: Mapping[str, Array]) -> int:
+    """The number of rows that all tensors share; 0 when there is none."""
+    sizes = {value.shape[0] if value.ndim else 0 for value in feeds.values()}
+    return sizes.pop() if len(sizes) == 1 else 0

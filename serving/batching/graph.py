@@ -1,0 +1,90 @@
+"""What a graph says about stacking requests: whether it changes state, and whether its outputs follow the rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+# Stateful by registration, but they change nothing: variables and tables are read, functions are looked into.
+_HARMLESS: Final = re.compile(
+    r"VarHandleOp|ReadVariableOp|_?ReadVariablesOp|VarIsInitializedOp|Variable(V2)?|ResourceGather(Nd)?"
+    r"|(Anonymous|Mutable)?HashTable(V2)?|LookupTable(Find|Size)(V2)?|Placeholder|_Arg|_Retval"
+    r"|(Stateful)?PartitionedCall|While|If|Case|Assert|Print(V2)?|NoOp"
+    r"|TensorArray\w*|Stack(Push|Pop|Close)?(V2)?"
+)
+# Not all of these are registered as stateful.
+_CHANGING: Final = re.compile(
+    r".*(Random|Multinomial|Bernoulli|TruncatedNormal|Rng|StatefulUniform).*|(Resource)?(Sparse)?(Apply|Scatter).*"
+    r"|Assign.*|.*PyFunc.*|Timestamp"
+)
+# The shape of what they return depends on the content of all rows together.
+_GATHERING: Final = re.compile(r"Where|Unique.*|.*Ragged.*|.*Sparse.*|StringSplit.*|Parse.*Example.*|DynamicPartition")
+
+
+def can_stack(meta_graph: Any, signature: Any) -> bool:
+    """Whether requests for `signature` may be stacked, as far as its shapes and the ops behind it tell."""
+    inputs, outputs = list(signature.inputs.values()), list(signature.outputs.values())
+    if not inputs or not outputs or not all(_has_open_rows(info) for info in inputs + outputs):
+        return False
+    ops = _ops_behind(meta_graph.graph_def, {info.name.partition(":")[0] for info in outputs})
+    if any(_changes_state(op) for op in ops):
+        return False
+    return all(_has_fixed_width(info) for info in outputs) or not any(_GATHERING.fullmatch(op) for op in ops)
+
+
+def _has_open_rows(info: Any) -> bool:
+    if info.WhichOneof("encoding") != "name":
+        return False
+    shape = info.tensor_shape
+    return shape.unknown_rank or (len(shape.dim) > 0 and shape.dim[0].size == -1)
+
+
+def _has_fixed_width(info: Any) -> bool:
+    shape = info.tensor_shape
+    return not shape.unknown_rank and all(dim.size >= 0 for dim in shape.dim[1:])
+
+
+def _changes_state(op: str) -> bool:
+    from tensorflow.python.framework import op_def_registry
+
+    if _CHANGING.fullmatch(op):
+        return True
+    definition = op_def_registry.get(op)
+    return definition is not None and definition.is_stateful and not _HARMLESS.fullmatch(op)
+
+
+def _ops_behind(graph_def: Any, outputs: Iterable[str]) -> set[str]:
+    """The types of the ops that `outputs` depend on, those in functions included."""
+    nodes = {node.name: node for node in graph_def.node}
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    ops: set[str] = set()
+    called: set[str] = set()
+    seen: set[str] = set()
+    waiting = list(outputs)
+    while waiting:
+        name = waiting.pop()
+        node = nodes.get(name)
+        if node is None or name in seen:
+            continue
+        seen.add(name)
+        ops.add(node.op)
+        _follow(node, functions, ops, called)
+        waiting.extend(source.lstrip("^").partition(":")[0] for source in node.input)
+    return ops - functions.keys()
+
+
+def _follow(node: Any, functions: Mapping[str, Any], ops: set[str], called: set[str]) -> None:
+    """Add the ops of the functions that `node` calls, directly or through others."""
+    waiting = [node]
+    while waiting:
+        caller = waiting.pop()
+        names = {caller.op}
+        for value in caller.attr.values():
+            names.add(value.func.name)
+            names.update(function.name for function in value.list.func)
+        for name in names & functions.keys() - called:
+            called.add(name)
+            body = functions[name].node_def
+            ops.update(inner.op for inner in body)
+            waiting.extend(body)
