@@ -49,14 +49,16 @@ class Options:
     port: int = _flag(8500, "TCP port of the gRPC API; 0 turns it off, then grpc_socket_path is required")
     grpc_socket_path: str = _flag("", "unix socket on which the gRPC API listens as well")
     rest_api_port: int = _flag(0, "TCP port of the REST API; 0 turns it off; must differ from port")
-    rest_api_num_threads: int = _flag(4 * CPUS, "threads that run REST requests", shown="4 x CPUs")
+    rest_api_num_threads: int = _flag(
+        4 * CPUS, "threads that run REST requests, besides those that wait for a batch", shown="4 x CPUs"
+    )
     rest_api_timeout_in_ms: int = _flag(30000, "time limit of one REST prediction in ms; 0 or less: none")
     rest_api_enable_cors_support: bool = _flag(False, "answer REST requests with CORS headers")
 
-    enable_batching: bool = _flag(False, "run concurrent requests in common batches", support=_ACCEPTED)
-    batching_parameters_file: str = _flag("", "text proto BatchingParameters", support=_ACCEPTED)
+    enable_batching: bool = _flag(False, "batch as tensorflow_model_server does; turns dynamic_batching off")
+    batching_parameters_file: str = _flag("", "text proto BatchingParameters")
     enable_per_model_batching_parameters: bool = _flag(
-        False, "read batching_params.pbtxt from each version folder", support=_ACCEPTED
+        False, "read batching_params.pbtxt from each version folder; versions without one are not batched"
     )
 
     model_config_file: str = _flag(
@@ -107,7 +109,9 @@ class Options:
     )
 
     grpc_channel_arguments: str = _flag("", "settings of the gRPC server: name=value,name=value")
-    grpc_max_threads: int = _flag(4 * CPUS, "threads that run gRPC requests", shown="4 x CPUs")
+    grpc_max_threads: int = _flag(
+        4 * CPUS, "threads that run gRPC requests, besides those that wait for a batch", shown="4 x CPUs"
+    )
     ssl_config_file: str = _flag("", "text proto SSLConfig: TLS for gRPC")
     use_alts_credentials: bool = _flag(False, "ALTS for gRPC", support=_GPU_TPU)
     enable_grpc_healthcheck_service: bool = _flag(False, "serve grpc.health.v1.Health")
@@ -126,6 +130,9 @@ class Options:
     host: str = _flag("127.0.0.1", "ours: address on which both APIs listen")
     base_path_map: str = _flag(
         "", "ours: FROM=TO,FROM=TO: a base_path that starts with FROM is read from TO on this machine"
+    )
+    dynamic_batching: bool = _flag(
+        True, "ours: run requests together that arrive while their signature is busy; adds no waiting"
     )
     max_request_body_bytes: int = _flag(
         256 * 2**20, "ours: largest body of a REST request; larger ones are answered with 413", kind="int64"

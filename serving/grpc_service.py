@@ -22,6 +22,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving import metrics, textproto
+from serving.batching.choice import threads_for
 from serving.codec.escape import encode
 from serving.errors import Code, ServingError
 from serving.flags import Options
@@ -52,7 +53,7 @@ class GrpcServer:
 
     def __init__(self, api: Api, options: Options) -> None:
         self._health: Any = None
-        threads = max(1, options.grpc_max_threads)
+        threads = threads_for(options.grpc_max_threads, options)
         self._server = grpc.server(
             futures.ThreadPoolExecutor(threads, "grpc"),
             handlers=[_Methods(api)],

@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from serving import textproto
+from serving.batching.choice import threads_for
 from serving.connection import Connection
 from serving.flags import Options
 from serving.manager import Manager
@@ -50,7 +51,7 @@ class RestServer:
         self._stopping = threading.Event()
         # Large bodies become documents many times their size: one at a time.
         self._large = threading.Lock()
-        self._workers = ThreadPoolExecutor(max(1, options.rest_api_num_threads), "rest")
+        self._workers = ThreadPoolExecutor(threads_for(options.rest_api_num_threads, options), "rest")
         self._loop = _new_loop()
         self._server: asyncio.base_events.Server | None = None
         started = threading.Event()

@@ -160,6 +160,7 @@ class LoadJob:
 
 def load_options(options: Options) -> LoadOptions:
     """Translate flags into what the loader takes; raises ServingError for a bad session config file."""
+    from serving.batching import choice
     from serving.servable import LoadOptions
 
     shared = options.tensorflow_session_parallelism
@@ -172,6 +173,7 @@ def load_options(options: Options) -> LoadOptions:
         enable_warmup=options.enable_model_warmup,
         warmup_iterations=options.num_request_iterations_for_warmup,
         check_method_names=options.enable_signature_method_name_check,
+        batching=choice.from_options(options),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving import metrics, savedmodel, tflite, warmup
+from serving.batching.choice import Batching
 from serving.session import Session
 
 Array = npt.NDArray[Any]
@@ -21,7 +22,8 @@ Array = npt.NDArray[Any]
 class LoadOptions:
     """How SavedModels are loaded; the names follow the server's flags.
 
-    `session_config` is a ConfigProto or None; thread counts of 0 leave the choice to TensorFlow.
+    `session_config` is a ConfigProto or None; thread counts of 0 leave the choice to TensorFlow. Without
+    `batching` every request is run by itself.
     """
 
     tags: frozenset[str] = frozenset({"serve"})
@@ -32,6 +34,7 @@ class LoadOptions:
     enable_warmup: bool = True
     warmup_iterations: int = 0
     check_method_names: bool = False
+    batching: Batching | None = None
 
 
 class Runner(Protocol):
@@ -96,16 +99,21 @@ def load(path: Path, options: LoadOptions) -> Servable:
 def _load(path: Path, options: LoadOptions) -> Servable:
     if options.prefer_tflite and (path / tflite.FILE).is_file():
         interpreters = tflite.Interpreters(path / tflite.FILE)
-        return Servable(path, options, interpreters.signatures, interpreters)
+        return Servable(path, options, interpreters.signatures, _batched(interpreters, path, options, None))
     meta_graph = savedmodel.read_meta_graph(path, options.tags)
     session = Session(meta_graph.graph_def, _config(options))
     try:
         _initialise(session, path, meta_graph)
+        runner = _batched(session, path, options, meta_graph)
     except BaseException:
         session.close()
         raise
     signatures = {name: _detached(signature) for name, signature in meta_graph.signature_def.items()}
-    return Servable(path, options, signatures, session)
+    return Servable(path, options, signatures, runner)
+
+
+def _batched(runner: Runner, path: Path, options: LoadOptions, meta_graph: Any) -> Runner:
+    return runner if options.batching is None else options.batching.wrap(runner, path, meta_graph)
 
 
 def _initialise(session: Session, path: Path, meta_graph: Any) -> None:

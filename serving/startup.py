@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 from serving import loading, textproto
+from serving.batching import parameters
 from serving.config import from_options
 from serving.errors import Code, ServingError, invalid
 from serving.flags import Options
@@ -65,24 +66,4 @@ def _check_batching(options: Options) -> None:
             )
         return
     if options.batching_parameters_file:
-        _check_batching_file(textproto.read(options.batching_parameters_file, textproto.BatchingParameters))
-
-
-def _check_batching_file(parameters: Any) -> None:
-    """Refuse values of which some make the real server crash."""
-    for name, lowest in (("num_batch_threads", 1), ("max_batch_size", 1), ("max_execution_batch_size", 1)):
-        _at_least(parameters, name, lowest)
-    _at_least(parameters, "batch_timeout_micros", 0)
-    largest = parameters.max_batch_size.value if parameters.HasField("max_batch_size") else 1000
-    if parameters.max_execution_batch_size.value > largest:
-        raise invalid(
-            f"max_execution_batch_size must not exceed max_batch_size; they are"
-            f" {parameters.max_execution_batch_size.value} and {largest}"
-        )
-
-
-def _at_least(parameters: Any, name: str, lowest: int) -> None:
-    if parameters.HasField(name):
-        value = getattr(parameters, name).value
-        if value < lowest:
-            raise invalid(f"{name} must be {'positive' if lowest else 'non-negative'}; was {value}")
+        parameters.from_file(options.batching_parameters_file)
