@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from serving.batching.choice import Batching
 from serving.session import Session
 
 Array = npt.NDArray[Any]
+
+# Loads run side by side. Two threads that begin to import different parts of TensorFlow each hold what the other
+# one waits for, and Python then hands out modules that are half initialised.
+_importing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ def load(path: Path, options: LoadOptions) -> Servable:
     Raises ServingError with the real server's texts when it cannot be loaded, or when a warm-up request fails.
     """
     started = time.monotonic()
+    with _importing:
+        import tensorflow  # noqa: F401
     try:
         servable = _load(path, options)
     except BaseException:
