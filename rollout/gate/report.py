@@ -1,0 +1,70 @@
+"""What the gate found out about a candidate: one finding for each check, and the verdict that follows from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+Verdict = Literal["passed", "failed", "skipped", "noted"]
+
+_NAME_WIDTH = 12
+_LINE_WIDTH = 116
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What one check found: `failed` refuses the candidate, `noted` is for the reader, `skipped` could not be done.
+
+    `detail` is a sentence with the figures in it, `remedy` says what to do about a failure.
+    """
+
+    name: str
+    verdict: Verdict
+    detail: str
+    remedy: str = ""
+    figures: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The gate's answer on a candidate. `reason` is one line that says why it was refused, empty when it passed.
+
+    `made` is a temporary folder with files that the candidate lacks, laid out as in a version; the publisher copies
+    them into the staged version, and whoever called the gate removes the folder.
+    """
+
+    passed: bool
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    made: Path | None = None
+
+    @classmethod
+    def of(cls, findings: Sequence[Finding], made: Path | None = None) -> Report:
+        """The report on `findings`: passed when none of them failed."""
+        failed = [finding for finding in findings if finding.verdict == "failed"]
+        reason = " ".join("; ".join(finding.detail for finding in failed).split())
+        return cls(not failed, reason, tuple(findings), made)
+
+    def document(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {
+            "passed": self.passed,
+            "reason": self.reason,
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+        }
+
+    def table(self) -> list[str]:
+        """The findings as lines of text: verdict, name and detail, with the remedy below what failed."""
+        lines = []
+        for finding in self.findings:
+            lines += _row(f"{finding.verdict:8} {finding.name:{_NAME_WIDTH}} ", finding.detail)
+            if finding.verdict == "failed" and finding.remedy:
+                lines += _row(" " * (_NAME_WIDTH + 10), f"-> {finding.remedy}")
+        return lines
+
+
+def _row(head: str, text: str) -> list[str]:
+    return textwrap.wrap(text, _LINE_WIDTH, initial_indent=head, subsequent_indent=" " * len(head)) or [head.rstrip()]
