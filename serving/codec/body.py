@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from serving.codec import exact, fast
 from serving.codec.debug import describe
+from serving.codec.numbers import Numbers
 from serving.codec.parser import ABSENT, Members, check_size, parse
 from serving.errors import invalid
 
@@ -45,25 +46,27 @@ class PredictBody:
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._root: Members | None = None
+        self._numbers: Numbers | None = None
         self._document: fast.Document | None = None
         self.row_format = True
         check_size(body)
         try:
-            self._document = fast.parse(body)
-            name = self._document.root.get("signature_name", "")
-            if type(name) is not str:
-                raise fast.Doubt
-            self.signature_name: str = name
+            self._numbers = Numbers(body)
+            self.signature_name = self._numbers.signature_name
         except fast.Doubt:
-            self._document = None
-            self._root = parse_object(body)
-            self.signature_name = signature_name(self._root)
+            self.signature_name = self._parse()
 
     def tensors(self, inputs: Mapping[str, int]) -> dict[str, Array]:
         """Convert the body for a signature whose inputs (alias to DataType number) are `inputs`.
 
         Sets `row_format` to whether the answer is to be in rows.
         """
+        if self._numbers is not None:
+            try:
+                self.row_format = self._numbers.row_format
+                return self._numbers.tensors(inputs)
+            except fast.Doubt:
+                self._parse()
         if self._document is not None:
             try:
                 return self._fast_tensors(self._document, inputs)
@@ -72,6 +75,19 @@ class PredictBody:
         if self._root is None:
             self._root = parse_object(self._body)
         return self._exact_tensors(self._root, inputs)
+
+    def _parse(self) -> str:
+        """Parse the whole body; returns its signature name."""
+        try:
+            document = fast.parse(self._body)
+            name = document.root.get("signature_name", "")
+            if type(name) is not str:
+                raise fast.Doubt
+        except fast.Doubt:
+            self._root = parse_object(self._body)
+            return signature_name(self._root)
+        self._document = document
+        return name
 
     def _fast_tensors(self, document: fast.Document, inputs: Mapping[str, int]) -> dict[str, Array]:
         root = document.root

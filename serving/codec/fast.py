@@ -24,13 +24,14 @@ class Doubt(Exception):
 
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_LARGE_EXPONENT = re.compile(rb"[0-9][eE]\+?0*[1-9][0-9]{2}")
-_CLASSES = bytearray(b" " * 256)
+# What the real server may read otherwise, or refuse, shows in the tokens.
+LARGE_EXPONENT = re.compile(rb"[0-9][eE]\+?0*[1-9][0-9]{2}")
+CLASSES = bytearray(b" " * 256)
 for _byte in b"0123456789.":
-    _CLASSES[_byte] = 0x30
+    CLASSES[_byte] = 0x30
 for _byte in b"eE":
-    _CLASSES[_byte] = 0x65
-_LONG_RUN, _HUGE_RUN = b"0" * 17, b"0" * 40
+    CLASSES[_byte] = 0x65
+LONG_RUN, HUGE_RUN = b"0" * 17, b"0" * 40
 # How far the real server's reading of a long number can be from the nearest double, relatively, and then some.
 _READING_ERROR = 2.0**-48
 
@@ -50,7 +51,7 @@ class Document:
 
 def parse(body: bytes) -> Document:
     """Parse `body`, or raise Doubt."""
-    classes = body.translate(_CLASSES)
+    classes = body.translate(CLASSES)
     exponents = b"0e" in classes
     _refuse_odd(body, classes, exponents)
     try:
@@ -61,7 +62,7 @@ def parse(body: bytes) -> Document:
         raise Doubt from None
     if type(root) is not dict:
         raise Doubt
-    return Document(root, exponents or _LONG_RUN in classes, b"true" in body or b"false" in body)
+    return Document(root, exponents or LONG_RUN in classes, b"true" in body or b"false" in body)
 
 
 def instances(document: Document, rows: Any, inputs: Mapping[str, int]) -> dict[str, Array]:
@@ -95,7 +96,7 @@ def columns(document: Document, value: Any, inputs: Mapping[str, int]) -> dict[s
 
 
 def _refuse_odd(body: bytes, classes: bytes, exponents: bool) -> None:
-    if _HUGE_RUN in classes or (exponents and _LARGE_EXPONENT.search(body)):
+    if HUGE_RUN in classes or (exponents and LARGE_EXPONENT.search(body)):
         raise Doubt
     if b"\\u" in body and (b"\\ud" in body or b"\\uD" in body or b"\\u0000" in body):
         raise Doubt
@@ -120,8 +121,7 @@ def _is_b64(value: dict[str, Any]) -> bool:
 def _tensor(document: Document, value: Any, dtype: int) -> Array:
     if dtype == dtypes.STRING:
         return _strings(value)
-    target = dtypes.JSON.get(dtype)
-    if target is None:
+    if dtype not in dtypes.JSON:
         raise Doubt
     try:
         array = np.asarray(value)
@@ -134,8 +134,8 @@ def _tensor(document: Document, value: Any, dtype: int) -> Array:
     if document.has_bool:
         raise Doubt  # NumPy takes true for 1
     if dtype in (dtypes.FLOAT, dtypes.DOUBLE):
-        return _floats(array, dtype, document.rounded)
-    return _integers(array, dtype, target)
+        return floats(array, dtype, document.rounded)
+    return integers(array, dtype)
 
 
 def _expect_kind(array: Array, kinds: str) -> Array:
@@ -144,7 +144,8 @@ def _expect_kind(array: Array, kinds: str) -> Array:
     return array
 
 
-def _floats(array: Array, dtype: int, rounded: bool) -> Array:
+def floats(array: Array, dtype: int, rounded: bool) -> Array:
+    """Numbers as float or double, or Doubt when, being `rounded`, one may not be what the real server reads."""
     wide = _expect_kind(array, "fiu").astype(np.float64, copy=False)
     if dtype == dtypes.DOUBLE:
         if rounded:
@@ -159,12 +160,13 @@ def _floats(array: Array, dtype: int, rounded: bool) -> Array:
     return decimal.to_float32(wide)
 
 
-def _integers(array: Array, dtype: int, target: npt.DTypeLike) -> Array:
+def integers(array: Array, dtype: int) -> Array:
+    """Narrow integers to their type, or Doubt when one does not fit."""
     _expect_kind(array, "iu")
     low, high = dtypes.INTEGER_RANGES[dtype]
     if int(array.min()) < low or int(array.max()) > high:
         raise Doubt
-    return array.astype(target, copy=False)
+    return array.astype(dtypes.JSON[dtype], copy=False)
 
 
 def _strings(value: Any) -> Array:

@@ -1,4 +1,4 @@
-"""The two ways through a request body must lead to the same tensors and the same words."""
+"""The three ways through a request body must lead to the same tensors and the same words."""
 
 from __future__ import annotations
 
@@ -83,13 +83,16 @@ def _bits(value: Any) -> Any:
 
 @settings(max_examples=int(os.environ.get("BODY_EXAMPLES", "600")), deadline=None)
 @given(bodies, st.sampled_from(TYPES), st.booleans())
-def test_both_ways_agree(body: str, dtype: int, two_inputs: bool) -> None:
+def test_all_ways_agree(body: str, dtype: int, two_inputs: bool) -> None:
     data = body.encode("utf-8", "surrogatepass")
     inputs = {"x": dtype, "y": dtypes.FLOAT} if two_inputs else {"x": dtype}
     usual = outcome(data, inputs)
-    with mock.patch.object(fast, "parse", side_effect=fast.Doubt):
-        exact = outcome(data, inputs)
+    with mock.patch("serving.codec.body.Numbers", side_effect=fast.Doubt):
+        fast_only = outcome(data, inputs)
+        with mock.patch.object(fast, "parse", side_effect=fast.Doubt):
+            exact = outcome(data, inputs)
     assert usual == exact
+    assert fast_only == exact
 
 
 @pytest.mark.parametrize(
