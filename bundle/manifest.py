@@ -19,6 +19,9 @@ FOLDER = "assets.extra"
 NAME = "bundle.json"
 FORMAT = 1
 
+TOLERANCE = 1e-4
+"""How far a version's logits may lie from those in its manifest: graph optimisers and CPUs round differently."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Example:
@@ -92,7 +95,7 @@ def read(version_folder: Path) -> Manifest | None:
         return None
     try:
         return _from_document(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(
             f"{path} is not a manifest of format {FORMAT} ({error}); "
             "export the version again, or remove the file to publish it without one"

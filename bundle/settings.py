@@ -42,6 +42,7 @@ _FOLDERS = "Folders, relative to this file"
 _NETWORK = "Network"
 _SERVER = "The server"
 _DROP = "Dropping a folder"
+_GATE = "The gate: what a version must show before it is published"
 _IMAGES = "Containers"
 _GPU = "GPU"
 
@@ -194,10 +195,34 @@ class Settings:
         "How long a dropped folder may stay incomplete and unchanged before it is refused.",
     )
     check_timeout_seconds: int = _setting(
-        _DROP,
+        _GATE,
         "120",
         whole(1, 3600),
-        "How long a dropped version may take to load and to answer in its check.",
+        "How long a version may take altogether to load and to answer in its check.",
+    )
+    check_memory: str = _setting(
+        _GATE, "4g", _memory, "Memory that the process that checks a version may take before it is killed."
+    )
+    min_accuracy: float = _setting(
+        _GATE, "0.2", real(0, 1), "Least share of its held-out examples that a version must get right."
+    )
+    max_accuracy_drop: float = _setting(
+        _GATE,
+        "0.03",
+        real(0, 1),
+        "How far its accuracy may lie below the live version's on the same examples; 0.03 is three in a hundred.",
+    )
+    max_slowdown: float = _setting(
+        _GATE,
+        "2",
+        real(1, 1000),
+        "How many times as long as the live version it may take to answer, measured side by side.",
+    )
+    gate_dir: str = _setting(
+        _GATE,
+        "none",
+        text,
+        "Folder that `rollout gate-serve` watches; with it checks are left to that process. none checks here.",
     )
 
     project: str = _setting(

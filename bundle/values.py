@@ -92,3 +92,8 @@ def auto_or(reader: Reader) -> Reader:
             raise BadValue(f"{error}, or auto") from None
 
     return read
+
+
+def in_bytes(size: str) -> int:
+    """Bytes of a size such as 4g or 512m, whose units are powers of 1024 as Docker's are."""
+    return int(size[:-1]) << {"k": 10, "m": 20, "g": 30}[size[-1].lower()]

@@ -15,7 +15,7 @@ from bundle import manifest
 from bundle.errors import RefusedVersion, UsageError
 from trainer import examples, export, pixels, warmup
 
-TOLERANCE = 1e-4
+TOLERANCE = manifest.TOLERANCE
 
 Answer = Mapping[str, NDArray[Any]]
 
