@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from rollout.gate.answers import Answered
 
 Verdict = Literal["passed", "failed", "skipped", "noted"]
 
@@ -33,27 +37,29 @@ class Report:
     """The gate's answer on a candidate. `reason` is one line that says why it was refused, empty when it passed.
 
     `made` is a temporary folder with files that the candidate lacks, laid out as in a version; the publisher copies
-    them into the staged version, and whoever called the gate removes the folder.
+    them into the staged version, and whoever called the gate removes the folder. `answered` is what the versions said
+    to held-out images, for the page that shows it.
     """
 
     passed: bool
     reason: str
     findings: tuple[Finding, ...] = ()
     made: Path | None = None
+    answered: tuple[Answered, ...] = dataclasses.field(default=(), compare=False, repr=False)
 
     @classmethod
-    def of(cls, findings: Sequence[Finding], made: Path | None = None) -> Report:
+    def of(cls, findings: Sequence[Finding], made: Path | None = None, answered: Sequence[Answered] = ()) -> Report:
         """The report on `findings`: passed when none of them failed."""
         failed = [finding for finding in findings if finding.verdict == "failed"]
         reason = " ".join("; ".join(finding.detail for finding in failed).split())
-        return cls(not failed, reason, tuple(findings), made)
+        return cls(not failed, reason, tuple(findings), made, tuple(answered))
 
     def document(self) -> dict[str, Any]:
-        """The report as JSON values."""
+        """The report as JSON values; a figure that is no finite number is null."""
         return {
             "passed": self.passed,
             "reason": self.reason,
-            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "findings": [_document(finding) for finding in self.findings],
         }
 
     def table(self) -> list[str]:
@@ -64,6 +70,11 @@ class Report:
             if finding.verdict == "failed" and finding.remedy:
                 lines += _row(" " * (_NAME_WIDTH + 10), f"-> {finding.remedy}")
         return lines
+
+
+def _document(finding: Finding) -> dict[str, Any]:
+    figures = {name: value if math.isfinite(value) else None for name, value in finding.figures.items()}
+    return dataclasses.asdict(finding) | {"figures": figures}
 
 
 def _row(head: str, text: str) -> list[str]:

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "serving": {"bundle", "serving"},
     "rollout": {"bundle", "rollout", "serving"},
 }
-ROLLOUT_FROM_SERVING = {"serving.servable", "serving.errors"}
+ROLLOUT_FROM_SERVING = {"serving.servable", "serving.warmup", "serving.errors"}
 HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib")
 
 

@@ -1,0 +1,116 @@
+"""What a candidate answers to held-out images: as its manifest says, right often enough, and as the live version?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bundle import manifest
+from bundle.settings import Settings
+from rollout.gate.report import Finding
+
+Rows = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Answered:
+    """One set of held-out images with what the candidate answered, and the live version if it was asked.
+
+    `whose` says whose examples they are; `labels` are the candidate's class indices, and `live_labels` the live one's.
+    """
+
+    whose: str
+    images: tuple[Path, ...]
+    labels: tuple[int, ...]
+    rows: Rows
+    live_labels: tuple[int, ...] = ()
+    live_rows: Rows | None = None
+
+    @property
+    def right(self) -> int:
+        """How many the candidate gets right."""
+        return int(np.sum(best(self.rows) == self.labels))
+
+    @property
+    def live_right(self) -> int:
+        """How many the live version gets right."""
+        return 0 if self.live_rows is None else int(np.sum(best(self.live_rows) == self.live_labels))
+
+
+def best(rows: Rows) -> NDArray[np.int64]:
+    """The class with the largest number, for each row; -1 for a row with a NaN in it."""
+    return np.where(np.isnan(rows).any(axis=-1), -1, np.argmax(rows, axis=-1))
+
+
+def reproduces(found: manifest.Manifest, rows: dict[str, Rows]) -> Finding:
+    """Whether the version answers its own examples with the logits in its manifest, in each signature of `rows`."""
+    expected = np.array([example.logits for example in found.examples])
+    worst, where = 0.0, ""
+    for signature, logits in rows.items():
+        difference = np.max(np.abs(logits - expected)) if logits.shape == expected.shape else np.nan
+        if np.isnan(difference) or difference > worst:
+            worst, where = float(np.nan_to_num(difference, nan=np.inf)), signature
+    figures = {"largest_difference": worst, "examples": len(expected)}
+    if worst <= manifest.TOLERANCE:
+        detail = f"the {len(expected)} examples of its manifest, within {worst:.2g}"
+        return Finding("logits", "passed", detail, figures=figures)
+    return Finding(
+        "logits",
+        "failed",
+        f"{where} differs from the logits in its manifest by {worst:.2g}; at most {manifest.TOLERANCE:g} is allowed",
+        "it is not the model that its manifest was written for: train or export it again",
+        figures,
+    )
+
+
+def accuracy(answered: Sequence[Answered], settings: Settings) -> Finding:
+    """Whether the candidate is right often enough, by itself and compared with the live version, on every set."""
+    problems, told = [], []
+    figures: dict[str, float] = {}
+    for each in answered:
+        count = len(each.labels)
+        own = each.right / count
+        figures |= {f"accuracy on {each.whose}": own, f"examples of {each.whose}": count}
+        text = f"{own:.4f} on {count} examples of {each.whose}"
+        if each.live_rows is not None:
+            live = each.live_right / count
+            figures[f"live accuracy on {each.whose}"] = live
+            text += f" (live: {live:.4f})"
+            # One image more or less says nothing, however few there are.
+            if live - own > settings.max_accuracy_drop and each.live_right - each.right > 1:
+                problems.append(
+                    f"accuracy {own:.4f} is {live - own:.4f} below the live version's {live:.4f} on {count} examples "
+                    f"of {each.whose}; at most {settings.max_accuracy_drop:g} is allowed (MAX_ACCURACY_DROP)"
+                )
+        if own < settings.min_accuracy:
+            problems.append(
+                f"accuracy {own:.4f} on {count} examples of {each.whose} is below the {settings.min_accuracy:g} "
+                "of MIN_ACCURACY"
+            )
+        told.append(text)
+    if problems:
+        remedy = "train it better; if this is how it should be, set the limit for this one command"
+        return Finding("accuracy", "failed", "; ".join(problems), remedy, figures)
+    return Finding("accuracy", "passed", "; ".join(told), figures=figures)
+
+
+def agreement(answered: Sequence[Answered]) -> Finding:
+    """How often the candidate and the live version give the same class."""
+    compared = [each for each in answered if each.live_rows is not None]
+    count = sum(len(each.labels) for each in compared)
+    same = sum(int(np.sum(same_class(each))) for each in compared)
+    figures = {"agreement": same / count, "examples": count}
+    return Finding("agreement", "noted", f"the live version's class in {same} of {count} answers", figures=figures)
+
+
+def same_class(each: Answered) -> NDArray[np.bool_]:
+    """For each image of a set that both were asked, whether they name the same class."""
+    assert each.live_rows is not None
+    # Indices may mean different classes; every example tells one pair of indices that means the same.
+    meaning = dict(zip(each.live_labels, each.labels, strict=True))
+    live = [meaning.get(int(index), int(index)) for index in best(each.live_rows)]
+    return np.equal(best(each.rows), live)

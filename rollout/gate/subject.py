@@ -1,0 +1,170 @@
+"""What a worker does with its version: describe it without running it, load it, warm it up, ask it, time it.
+
+Everything that comes in and goes out is JSON. This is the only module of the gate that imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from google.protobuf.message import DecodeError
+
+from rollout.gate import inputs, records
+from serving import servable, warmup
+from serving.errors import ServingError
+
+
+class Unable(Exception):
+    """The version could not do it; the message is for the report."""
+
+
+class Subject:
+    """One version. `unrestricted` is what the process could not be kept from."""
+
+    def __init__(self, folder: Path, unrestricted: Sequence[str] = ()) -> None:
+        self._folder = folder
+        self._unrestricted = list(unrestricted)
+        self._loaded: servable.Servable | None = None
+        self._prepared: dict[tuple[str, int], inputs.Feed] = {}
+
+    def describe(self) -> dict[str, Any]:
+        """What the graph says about itself; nothing of it is run."""
+        import tensorflow as tf
+
+        graph = self._meta_graph()
+        nodes = [*graph.graph_def.node, *(n for f in graph.graph_def.library.function for n in f.node_def)]
+        return {
+            "made_with": graph.meta_info_def.tensorflow_version,
+            "loaded_with": tf.__version__,
+            "operations": sorted({node.op for node in nodes}),
+            "signatures": {
+                name: _signature(definition) for name, definition in graph.signature_def.items() if _is_offered(name)
+            },
+            "unrestricted": self._unrestricted,
+        }
+
+    def load(self) -> dict[str, float]:
+        """Load the version without warming it up; the seconds and the resident bytes that this took."""
+        process = psutil.Process()
+        before, began = process.memory_info().rss, time.monotonic()
+        try:
+            self._loaded = servable.load(self._folder, servable.LoadOptions(enable_warmup=False))
+        except ServingError as error:
+            raise Unable(str(error)) from error
+        return {"seconds": time.monotonic() - began, "bytes": process.memory_info().rss - before}
+
+    def warm_up(self) -> dict[str, float]:
+        """Replay the version's warm-up records as the server does while it loads."""
+        process = psutil.Process()
+        before, began = process.memory_info().rss, time.monotonic()
+        try:
+            records = warmup.replay(self._version, self._folder)
+        except ServingError as error:
+            raise Unable(str(error)) from error
+        taken = process.memory_info().rss - before
+        return {"records": records, "seconds": time.monotonic() - began, "bytes": taken}
+
+    def make_warmup(self, model: str, images: list[str]) -> dict[str, Any]:
+        """A warm-up file for every signature and batch size, from `images` where they fit, else from zeros.
+
+        A signature that cannot answer its inputs gets no record, and is named with its error.
+        """
+        made: list[bytes] = []
+        without: dict[str, str] = {}
+        for name in filter(_is_offered, self._version.signatures):
+            try:
+                feeds = [self._inputs(name, size, images) for size in records.BATCH_SIZES]
+                for feed in feeds:
+                    self._run(name, feed)
+                made += [records.record(model, name, feed) for feed in feeds]
+            except (Unable, inputs.DoNotFit) as error:
+                without[name] = str(error)
+        return {"file": base64.b64encode(records.file_of(made)).decode(), "records": len(made), "without": without}
+
+    def ask(self, signature: str, output: str, images: list[str]) -> list[list[float]]:
+        """The rows of `output`, one for each image file, asked in batches of images of one size."""
+        definition = self._version.signatures[signature]
+        rows: list[list[float]] = []
+        try:
+            for feed in inputs.batches(definition, [Path(image) for image in images], max(records.BATCH_SIZES)):
+                rows += self._run(signature, feed)[output].tolist()
+        except inputs.DoNotFit as error:
+            raise Unable(str(error)) from error
+        return rows
+
+    def time(self, signature: str, batch: int, images: list[str], runs: int) -> list[float]:
+        """How many seconds each of `runs` runs of one batch took."""
+        try:
+            feed = self._inputs(signature, batch, images)
+        except inputs.DoNotFit as error:
+            raise Unable(str(error)) from error
+        durations = []
+        for _ in range(runs):
+            began = time.perf_counter()
+            self._run(signature, feed)
+            durations.append(time.perf_counter() - began)
+        return durations
+
+    @property
+    def _version(self) -> servable.Servable:
+        if self._loaded is None:
+            raise Unable("it is not loaded")
+        return self._loaded
+
+    def _inputs(self, signature: str, size: int, images: list[str]) -> inputs.Feed:
+        key = (signature, size)
+        if key not in self._prepared:
+            definition = self._version.signatures[signature]
+            self._prepared[key] = inputs.batch_of(definition, size, [Path(image) for image in images])
+        return self._prepared[key]
+
+    def _run(self, signature: str, feed: inputs.Feed) -> dict[str, Any]:
+        definition = self._version.signatures[signature]
+        aliases = list(definition.outputs)
+        feeds = {definition.inputs[alias].name: value for alias, value in feed.items()}
+        try:
+            values = self._version.run(feeds, [definition.outputs[alias].name for alias in aliases])
+        except ServingError as error:
+            raise Unable(str(error)) from error
+        return dict(zip(aliases, values, strict=True))
+
+    def _meta_graph(self) -> Any:
+        """The graph that a server loads: tagged `serve`, else the first, whose lack of that tag loading reports."""
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        model = saved_model_pb2.SavedModel()
+        try:
+            model.ParseFromString((self._folder / "saved_model.pb").read_bytes())
+        except DecodeError as error:
+            raise Unable("saved_model.pb is not a SavedModel proto") from error
+        if not model.meta_graphs:
+            raise Unable("saved_model.pb holds no graph")
+        tagged = [graph for graph in model.meta_graphs if list(graph.meta_info_def.tags) == ["serve"]]
+        return (tagged or model.meta_graphs)[0]
+
+
+def _is_offered(signature: str) -> bool:
+    return not signature.startswith("__saved_model")  # Those are the loader's own.
+
+
+def _signature(definition: Any) -> dict[str, Any]:
+    return {
+        "inputs": {alias: _tensor(info) for alias, info in definition.inputs.items()},
+        "outputs": {alias: _tensor(info) for alias, info in definition.outputs.items()},
+    }
+
+
+def _tensor(info: Any) -> dict[str, Any]:
+    from tensorflow.core.framework import types_pb2
+
+    shape = info.tensor_shape
+    return {
+        "dtype": types_pb2.DataType.Name(info.dtype),
+        "any_rank": bool(shape.unknown_rank),
+        "shape": [int(dim.size) for dim in shape.dim],
+    }
