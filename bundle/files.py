@@ -34,6 +34,12 @@ def settle(folder: Path) -> None:
         fsync(Path(parent))
 
 
+def add(source: Path, target: Path) -> None:
+    """Copy what lies in the folder `source` into the folder `target`, and return once it is on disk."""
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    settle(target)
+
+
 def write_atomically(path: Path, content: str) -> None:
     """Replace `path` in one step: a reader sees the old content or the new, also after a crash."""
     descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)

@@ -7,11 +7,14 @@ renamed. Staging inside the base path keeps both names on one file system wherev
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
+import fcntl
+import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bundle import files
@@ -20,7 +23,11 @@ from bundle.versions import HIGH_WATER, highest_ever, parse_version, version_fol
 
 STAGING_PREFIX = ".staging-"
 HIDDEN_PREFIX = ".withdrawn-"
+RETIRED_PREFIX = ".retired-"
 LOCK_NAME = ".publish.lock"
+_ARRIVING_PREFIX = ".arriving-"
+
+Numbered = Callable[[int], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,41 +38,118 @@ class Version:
     path: Path
 
 
-def publish(source: Path, base_path: Path, quarantine: Path, numbered: Callable[[int], None] | None = None) -> Version:
+def publish(source: Path, base_path: Path, quarantine: Path, numbered: Numbered | None = None) -> Version:
     """Copy `source` and publish the copy as the next version, whole or not at all.
 
     The number is the highest ever used plus one: deleted and quarantined versions count, so that a number
-    never means two things. Publishers of one base path wait for each other; what killed ones left behind is
-    swept. `numbered` is called with the number just before the version appears under it.
+    never means two things. What killed publishers left behind is swept.
+    """
+    with staged(source, base_path, quarantine) as copy:
+        return go_live(copy, base_path, quarantine, numbered)
+
+
+@contextlib.contextmanager
+def staged(source: Path, base_path: Path, quarantine: Path) -> Iterator[Path]:
+    """A copy of `source` on disk in `base_path`, under a name that no server looks at; gone after the block.
+
+    The kernel holds a lock on it for as long as this process lives, so that nobody else sweeps it.
     """
     if not (source / "saved_model.pb").is_file():
         raise UsageError(f"{source} holds no saved_model.pb; give the folder of one SavedModel version")
     _prepare_base_path(base_path)
+    with _explained(source, base_path), files.lock(base_path / LOCK_NAME):
+        sweep(base_path, quarantine)
+        folder = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base_path))
+        holder = os.open(folder, os.O_RDONLY)
+        fcntl.flock(holder, fcntl.LOCK_EX)
     try:
-        with files.lock(base_path / LOCK_NAME):
-            return _publish(source, base_path, quarantine, numbered)
+        with _explained(source, base_path):
+            _copy(source, folder)
+        yield folder
+    finally:
+        files.remove(folder)
+        os.close(holder)
+
+
+def go_live(
+    copy: Path, base_path: Path, quarantine: Path, numbered: Numbered | None = None, number: int | None = None
+) -> Version:
+    """Give a staged copy its number: the next one, or `number` when no folder in the base path is as high.
+
+    `numbered` is called with the number just before the version appears under it. Publishers of one base path wait
+    for each other.
+    """
+    with _explained(copy, base_path), files.lock(base_path / LOCK_NAME):
+        taken = _take_number(base_path, quarantine, number)
+        if numbered is not None:
+            numbered(taken)
+        target = base_path / str(taken)
+        copy.rename(target)
+        files.fsync(base_path)
+        return Version(taken, target)
+
+
+def go_live_below(copy: Path, base_path: Path, quarantine: Path) -> int:
+    """Give a staged copy the next number n, but place it as -n, below every version; returns n."""
+    with _explained(copy, base_path), files.lock(base_path / LOCK_NAME):
+        number = _take_number(base_path, quarantine, None)
+        copy.rename(base_path / str(-number))
+        files.fsync(base_path)
+        return number
+
+
+@contextlib.contextmanager
+def _explained(source: Path, base_path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         raise BundleError(f"cannot publish {source} into {base_path}: {what}") from error
 
 
-def _publish(source: Path, base_path: Path, quarantine: Path, numbered: Callable[[int], None] | None) -> Version:
-    sweep(base_path)
-    staged = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base_path))
+def sweep(base_path: Path, quarantine: Path) -> None:
+    """Clear what killed processes left in `base_path`. Call with the publish lock held."""
+    for leftover in (*base_path.glob(f"{STAGING_PREFIX}*"), *base_path.glob(f"{RETIRED_PREFIX}*")):
+        if not _is_held(leftover):
+            files.remove(leftover)
+    for hidden in base_path.glob(f"{HIDDEN_PREFIX}*"):
+        _finish_withdrawal(hidden, quarantine)
+
+
+def _is_held(staging: Path) -> bool:
+    """Whether the process that stages here is alive."""
+    descriptor = os.open(staging, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        _copy(source, staged)
-        number = _take_number(base_path, quarantine)
-        if numbered is not None:
-            numbered(number)
-        return _go_live(staged, base_path, number)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     finally:
-        files.remove(staged)
+        os.close(descriptor)
+    return False
 
 
-def sweep(base_path: Path) -> None:
-    """Remove what killed publishers left in `base_path`. Call with the publish lock held."""
-    for leftover in base_path.glob(f"{STAGING_PREFIX}*"):
-        files.remove(leftover)
+def _finish_withdrawal(hidden: Path, quarantine: Path) -> None:
+    """Move a version whose withdrawal to another file system was cut short; its reason was written first."""
+    name = hidden.name.removeprefix(HIDDEN_PREFIX)
+    reasons = sorted(quarantine.glob(f"{name}.reason.txt")) + sorted(quarantine.glob(f"{name}-*.reason.txt"))
+    targets = [path.with_name(path.name.removesuffix(".reason.txt")) for path in reasons]
+    pending = next((target for target in targets if not target.exists()), None)
+    if pending is None:  # It arrived as a whole; only the old copy was still to be removed.
+        files.remove(hidden)
+    else:
+        files.remove(pending.with_name(f"{_ARRIVING_PREFIX}{pending.name}"))
+        move(hidden, pending)
+
+
+def retire(base_path: Path, number: int) -> None:
+    """Remove a version for good: it vanishes from the server's sight in one step."""
+    with files.lock(base_path / LOCK_NAME):
+        folder = version_folders(base_path).get(number)
+        if folder is not None:
+            hidden = folder.with_name(f"{RETIRED_PREFIX}{folder.name}")
+            folder.rename(hidden)
+            files.fsync(base_path)
+            files.remove(hidden)
 
 
 def withdraw(base_path: Path, number: int, quarantine: Path, reason: str) -> Path:
@@ -78,7 +162,7 @@ def withdraw(base_path: Path, number: int, quarantine: Path, reason: str) -> Pat
         source = version_folders(base_path).get(number)
         if source is None:
             raise UsageError(f"{base_path} holds no version {number}; it holds {_listing(base_path)}")
-        target = free_name(quarantine, str(number))
+        target = free_name(quarantine, str(abs(number)))
         files.write_atomically(target.with_name(f"{target.name}.reason.txt"), reason.rstrip() + "\n")
         move(source, target)
         files.fsync(base_path)
@@ -98,7 +182,7 @@ def move(source: Path, target: Path) -> None:
 def _move_far(source: Path, target: Path) -> None:
     """Hide `source` from the server in one step, then take the time that copying needs; undone when that fails."""
     hidden = source if source.name.startswith(".") else source.with_name(f"{HIDDEN_PREFIX}{source.name}")
-    arriving = target.with_name(f".arriving-{target.name}")
+    arriving = target.with_name(f"{_ARRIVING_PREFIX}{target.name}")
     source.rename(hidden)
     try:
         if hidden.is_dir() and not hidden.is_symlink():
@@ -160,23 +244,20 @@ def _copy_file(source: str, target: str) -> None:
         ) from error
 
 
-def _take_number(base_path: Path, quarantine: Path) -> int:
+def _take_number(base_path: Path, quarantine: Path, wanted: int | None) -> int:
     """The next number, recorded before anybody is told: a kill after this leaves a gap, never a number used twice."""
-    number = highest_ever(base_path, quarantine) + 1
+    highest = highest_ever(base_path, quarantine)
+    number = highest + 1 if wanted is None else wanted
+    newest = max(version_folders(base_path), default=0)
+    if number <= newest:
+        raise UsageError(f"{base_path} holds version {newest}; a version is served when its number is higher")
     if parse_version(str(number)) is None:
         raise BundleError(
-            f"{base_path} has used {number - 1}, the highest number that the server reads; move that version away, "
+            f"{base_path} has used {highest}, the highest number that the server reads; move that version away, "
             f"and write the number to count from into {base_path / HIGH_WATER}"
         )
-    files.write_atomically(base_path / HIGH_WATER, f"{number}\n")
+    files.write_atomically(base_path / HIGH_WATER, f"{max(number, highest)}\n")
     return number
-
-
-def _go_live(staged: Path, base_path: Path, number: int) -> Version:
-    target = base_path / str(number)
-    staged.rename(target)
-    files.fsync(base_path)
-    return Version(number, target)
 
 
 def _listing(base_path: Path) -> str:
