@@ -1,0 +1,117 @@
+"""The ledger: releases/<Model>.jsonl, one JSON object per line for everything that happened to a version.
+
+It is only ever appended to, under a lock, and brought to disk line by line. A line that a kill or a full disk cut
+short is taken off by the next append.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import getpass
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from bundle import documents, files
+from bundle.errors import BundleError
+
+CHECKED, REFUSED = "checked", "refused"
+PUBLISHING, PUBLISHED, AVAILABLE, FAILED = "publishing", "published", "available", "failed"
+ROLLED_BACK, RESTORED, RETIRED, FOUND = "rolled-back", "restored", "retired", "found"
+CANARY, PROMOTED, ABORTED = "canary", "promoted", "aborted"
+
+_MODE = 0o664
+_BLOCK = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One line. `version` is None as long as a candidate has no number; `origin` is where it came from."""
+
+    time: str
+    who: str
+    event: str
+    version: int | None
+    origin: str
+    reason: str
+    verdicts: dict[str, str]
+    figures: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """The ledger of one model at `path`; the file need not exist."""
+
+    path: Path
+
+    def append(
+        self,
+        event: str,
+        version: int | None = None,
+        *,
+        origin: str = "",
+        reason: str = "",
+        verdicts: Mapping[str, str] | None = None,
+        figures: Mapping[str, float] | None = None,
+    ) -> Entry:
+        """Write one line and return once it is on disk."""
+        entry = Entry(_now(), _who(), event, version, origin, reason, dict(verdicts or {}), dict(figures or {}))
+        line = json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _MODE)
+        with files.lock(self.path), os.fdopen(descriptor, "r+b", buffering=0) as file:
+            _cut_torn_line(file)
+            file.write(line.encode())
+            os.fsync(file.fileno())
+        files.fsync(self.path.parent)
+        return entry
+
+    def entries(self) -> list[Entry]:
+        """All lines, oldest first; one that is still being written, or was cut short, is left out."""
+        return list(self._read())
+
+    def _read(self) -> Iterator[Entry]:
+        if not self.path.is_file():
+            return
+        *lines, _ = self.path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, 1):
+            try:
+                yield _entry(json.loads(line))
+            except ValueError as error:
+                raise BundleError(
+                    f"{self.path}:{number} is no line of a ledger ({error}); move the file away to begin a new one"
+                ) from error
+
+
+def _entry(document: Any) -> Entry:
+    entry: Entry = documents.read_as(Entry, document)
+    return entry
+
+
+def _cut_torn_line(file: BinaryIO) -> None:
+    """Take off what stands behind the last line end: whoever wrote it died, or found the disk full."""
+    end = file.seek(0, os.SEEK_END)
+    position, tail = end, b""
+    while position and b"\n" not in tail:
+        step = min(_BLOCK, position)
+        position = file.seek(position - step)
+        tail = file.read(step) + tail
+    whole = position + tail.rfind(b"\n") + 1
+    if whole < end:
+        file.truncate(whole)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _who() -> str:
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # A container's uid need not have a name.
+        name = "uid"
+    return f"{name}@{socket.gethostname()} ({os.getuid()})"
