@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from bundle.errors import UsageError
 
@@ -10,19 +11,23 @@ CONTAINER_MODELS = PurePosixPath("/models")
 """Where the containers see MODELS_DIR; base paths in models.config start with it."""
 
 
-def base_paths(models_config: Path, models_dir: Path) -> dict[str, Path]:
-    """Model name to its base path on this machine, in the order of the file; those at a URI are left out."""
+def parse(models_config: Path, text: str | None = None) -> Any:
+    """The ModelServerConfig in the file, or in `text` that is to stand there."""
     from google.protobuf import text_format
     from tensorflow_serving.config import model_server_config_pb2
 
     try:
-        config = text_format.Parse(
-            models_config.read_text(encoding="utf-8"), model_server_config_pb2.ModelServerConfig()
-        )
+        text = models_config.read_text(encoding="utf-8") if text is None else text
+        return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     except (text_format.ParseError, UnicodeDecodeError) as error:
         raise UsageError(f"{models_config}:{error}; expected a ModelServerConfig text proto") from error
     except OSError as error:
         raise UsageError(f"cannot read {models_config}: {error.strerror}") from error
+
+
+def base_paths(models_config: Path, models_dir: Path) -> dict[str, Path]:
+    """Model name to its base path on this machine, in the order of the file; those at a URI are left out."""
+    config = parse(models_config)
     local = [entry for entry in config.model_config_list.config if "://" not in entry.base_path]
     for entry in local:
         if not PurePosixPath(entry.base_path).is_absolute():
