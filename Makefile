@@ -55,6 +55,34 @@ logs: .venv/.base ## the server's and the drop watcher's log; follows it on a te
 train: .venv/.base ## train and publish the next version
 	$(BIN)/rollout train
 
+.PHONY: publish
+publish: .venv/.base ## check a SavedModel, publish it, see it served: make publish FROM=path [VERSION=n] [DRY_RUN=1]
+	$(BIN)/rollout publish $(if $(VERSION),--version $(VERSION)) $(if $(DRY_RUN),--dry-run) $(ARGS) "$(FROM)"
+
+.PHONY: rollback
+rollback: .venv/.base ## go back to the version before the live one, or to a named one: make rollback [TO=n]
+	$(BIN)/rollout rollback $(if $(TO),--to $(TO)) $(ARGS)
+
+.PHONY: restore
+restore: .venv/.base ## bring a version back from quarantine, through the checks: make restore VERSION=n
+	$(BIN)/rollout restore $(ARGS) "$(VERSION)"
+
+.PHONY: canary
+canary: .venv/.base ## let a candidate answer under the label canary: make canary FROM=path, or VERSION=n of quarantine
+	$(BIN)/rollout canary $(ARGS) "$(or $(FROM),$(VERSION))"
+
+.PHONY: promote
+promote: .venv/.base ## make the canary the live version
+	$(BIN)/rollout promote $(ARGS)
+
+.PHONY: abort
+abort: .venv/.base ## end the canary; the live version was never touched
+	$(BIN)/rollout abort
+
+.PHONY: history
+history: .venv/.base ## what happened to each version: who, when, from where, why
+	$(BIN)/rollout history $(ARGS)
+
 .PHONY: smoke-test
 smoke-test: .venv/.dev ## is what is running right? also on another machine: make smoke-test HOST=name[:port]
 	$(BIN)/python -m pytest tests/smoke -q --no-header -p no:cacheprovider $(ARGS)

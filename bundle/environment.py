@@ -19,7 +19,7 @@ from bundle.values import BadValue
 
 ENV_FILE = ".env"
 
-MAKE_ONLY = frozenset({"HOST", "PYTHON", "ARGS", "TF_CPP_MIN_LOG_LEVEL"})
+MAKE_ONLY = frozenset({"HOST", "PYTHON", "ARGS", "TF_CPP_MIN_LOG_LEVEL", "FROM", "VERSION", "TO", "DRY_RUN"})
 """Variables of the Makefile that are no settings."""
 
 

@@ -43,6 +43,7 @@ _NETWORK = "Network"
 _SERVER = "The server"
 _DROP = "Dropping a folder"
 _GATE = "The gate: what a version must show before it is published"
+_ROLLOUT = "Rolling out"
 _IMAGES = "Containers"
 _GPU = "GPU"
 
@@ -143,6 +144,9 @@ class Settings:
         "Where refused and withdrawn versions go, each with its reason.",
         TRAINER,
     )
+    releases_dir: Path = _setting(
+        _FOLDERS, "./releases", text, "The ledgers: what happened to every version, a line each (make history)."
+    )
     runs_dir: Path = _setting(_FOLDERS, "./runs", text, "Where each training writes its curves and settings.", TRAINER)
     data_dir: Path = _setting(
         _FOLDERS, "./data", text, "Images for DATASET=folder: train/<class>/* and test/<class>/*.", TRAINER
@@ -223,6 +227,31 @@ class Settings:
         "none",
         text,
         "Folder that `rollout gate-serve` watches; with it checks are left to that process. none checks here.",
+    )
+
+    keep_versions: int = _setting(
+        _ROLLOUT,
+        "5",
+        whole(2),
+        "How many versions of a model stay in models/; publishing one more removes the oldest that is not live.",
+    )
+    watch_seconds: int = _setting(
+        _ROLLOUT,
+        "30",
+        whole(0, 86400),
+        "How long a new version is watched after it went live; it is rolled back when it does worse. 0 does not watch.",
+    )
+    watch_error_rate: float = _setting(
+        _ROLLOUT,
+        "0.01",
+        real(0, 1),
+        "Share of failed requests, above that of the version before, at which a watched version is rolled back.",
+    )
+    watch_slowdown: float = _setting(
+        _ROLLOUT,
+        "3",
+        real(1, 1000),
+        "A watched version is rolled back when its median latency is this many times that of the version before.",
     )
 
     project: str = _setting(

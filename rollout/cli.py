@@ -50,8 +50,36 @@ def _parser() -> argparse.ArgumentParser:
     watch = add("watch", _watch, "watch the drop folder in the foreground (`up` runs this in the background)")
     watch.add_argument("--alive-file", metavar="PATH", type=Path, help="touched at each look round, for a health check")
     watch.add_argument("--server", metavar="HOST", help="host of the server, when it is not on this machine")
+    _add_rollouts(add)
     add("doctor", _doctor, "what this machine has, what is missing, what to do")
     return parser
+
+
+def _add_rollouts(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    publish = add("publish", _publish, "check a SavedModel, publish it as the next version, and see it served")
+    publish.add_argument("source", metavar="PATH", type=Path, help="the folder of one SavedModel version")
+    publish.add_argument("--dry-run", action="store_true", help="check it and publish nothing")
+    restore = add("restore", _restore, "bring a version back from quarantine, through the gate")
+    restore.add_argument("version", metavar="VERSION", type=int, help="its number")
+    canary = add("canary", _canary, "let a candidate answer under the label canary, beside the live version")
+    canary.add_argument("source", metavar="PATH|VERSION", help="a SavedModel folder, or a number in quarantine")
+    promote = add("promote", _promote, "make the canary the live version")
+    add("abort", _abort, "end the canary; the live version was never touched")
+    rollback = add("rollback", _rollback, "go back to the version before the live one, which leaves to quarantine")
+    rollback.add_argument("--to", metavar="VERSION", type=int, help="go back to this one")
+    rollback.add_argument("--reason", default="rolled back by hand", help="for the ledger and for quarantine")
+    history = add("history", _history, "what happened to each version, from the ledger")
+    history.add_argument("--json", action="store_true", help="as JSON")
+    publish.add_argument("--version", metavar="VERSION", type=int, help="its number, when it is to skip some")
+    for gated in (publish, restore, canary):
+        gated.add_argument(
+            "--allow-signature-change", action="store_true", help="let it lack or change what the live version offers"
+        )
+        gated.add_argument(
+            "--allow-unmeasured", action="store_true", help="let it pass when there are no images to measure it with"
+        )
+    for watched in (publish, restore, promote):
+        watched.add_argument("--no-watch", action="store_true", help="do not watch it for WATCH_SECONDS")
 
 
 def _up(settings: Settings, _: argparse.Namespace) -> int:
@@ -100,6 +128,48 @@ def _watch(settings: Settings, arguments: argparse.Namespace) -> int:
     client = build("local", settings).client()
     client = dataclasses.replace(client, host=arguments.server or client.host)
     return watch.main(settings, client, arguments.alive_file)
+
+
+def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import commands
+
+    return commands.publish(settings, arguments)
+
+
+def _restore(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import commands
+
+    return commands.restore(settings, arguments)
+
+
+def _canary(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import commands
+
+    return commands.canary(settings, arguments)
+
+
+def _promote(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import commands
+
+    return commands.promote(settings, arguments)
+
+
+def _abort(settings: Settings, _: argparse.Namespace) -> int:
+    from rollout import commands
+
+    return commands.abort(settings)
+
+
+def _rollback(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import commands
+
+    return commands.rollback(settings, arguments)
+
+
+def _history(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import history, model
+
+    return history.show(model.find(settings), arguments.json)
 
 
 def _doctor(settings: Settings, _: argparse.Namespace) -> int:

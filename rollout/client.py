@@ -12,8 +12,13 @@ import requests
 from bundle.errors import BundleError
 
 TIMEOUT_S = 30.0
+METRICS_PATH = "/monitoring/prometheus/metrics"  # As serving/monitoring.config says.
 
 _T = TypeVar("_T")
+
+
+class Unreachable(BundleError):
+    """Nothing answers at the server's address."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +64,19 @@ class Client:
         """The AVAILABLE versions of `model`, highest first."""
         return [entry.version for entry in self.versions(model) if entry.state == "AVAILABLE"]
 
-    def predict(self, model: str, signature: str, image: bytes) -> list[float]:
-        """Logits for one encoded image, over REST."""
+    def predict(
+        self, model: str, signature: str, image: bytes, version: int | None = None, label: str | None = None
+    ) -> list[float]:
+        """Logits for one encoded image, over REST; of the live version unless one is named."""
         instance = {"b64": base64.b64encode(image).decode("ascii")}
         body = {"signature_name": signature, "instances": [instance]}
-        reply = self._send("POST", f"/v1/models/{model}:predict", json=body)
+        reply = self._send("POST", f"/v1/models/{model}{_chosen(version, label)}:predict", json=body)
         return self._read(reply, lambda document: [float(value) for value in document["predictions"][0]])
 
-    def predict_grpc(self, model: str, signature: str, image: bytes) -> list[float]:
-        """Logits for one encoded image, over gRPC."""
+    def predict_grpc(
+        self, model: str, signature: str, image: bytes, version: int | None = None, label: str | None = None
+    ) -> list[float]:
+        """Logits for one encoded image, over gRPC; of the live version unless one is named."""
         import grpc
         from tensorflow.core.framework import types_pb2
         from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -75,6 +84,10 @@ class Client:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = model
         request.model_spec.signature_name = signature
+        if version is not None:
+            request.model_spec.version.value = version
+        elif label is not None:
+            request.model_spec.version_label = label
         tensor = request.inputs["image_bytes_string"]
         tensor.dtype = types_pb2.DT_STRING
         tensor.tensor_shape.dim.add(size=1)
@@ -85,8 +98,18 @@ class Client:
             try:
                 reply = stub.Predict(request, timeout=TIMEOUT_S)
             except grpc.RpcError as error:
-                raise BundleError(f"gRPC at {self.grpc_address}: {error.code().name} {error.details()}") from error
+                kind = Unreachable if error.code() is grpc.StatusCode.UNAVAILABLE else BundleError
+                raise kind(f"gRPC at {self.grpc_address}: {error.code().name} {error.details()}") from error
         return [float(value) for value in reply.outputs["output_0"].float_val]
+
+    def knows_label(self, model: str, label: str) -> bool:
+        """Whether requests to `label` reach a version that is loaded."""
+        return self._send("GET", f"/v1/models/{model}/labels/{label}/metadata").ok
+
+    def metrics(self) -> str | None:
+        """The page of the server's metrics, None when it reports none."""
+        reply = self._send("GET", METRICS_PATH)
+        return reply.text if reply.ok else None
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
         try:
@@ -94,7 +117,7 @@ class Client:
                 session.trust_env = False  # A proxy from the environment is for the internet, not for our server.
                 return session.request(method, self.rest_url + path, timeout=TIMEOUT_S, **arguments)
         except requests.RequestException as error:
-            raise BundleError(f"nothing answers at {self.rest_url}; run: make up") from error
+            raise Unreachable(f"nothing answers at {self.rest_url}; run: make up") from error
 
     def _read(self, reply: requests.Response, read: Callable[[Any], _T]) -> _T:
         where = f"{reply.request.method} {reply.url}"
@@ -107,6 +130,12 @@ class Client:
                 f"{where}: found {reply.text[:100]!r}, expected an answer of TensorFlow Serving; "
                 "is another program on that port?"
             ) from error
+
+
+def _chosen(version: int | None, label: str | None) -> str:
+    if version is not None:
+        return f"/versions/{version}"
+    return "" if label is None else f"/labels/{label}"
 
 
 def _version(entry: dict[str, Any]) -> VersionStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from bundle.errors import BundleError
 from bundle.models_config import base_path_of
 from bundle.settings import Settings
 from bundle.versions import version_folders
-from rollout import prediction, stack, waiting
+from rollout import model, prediction, release, stack, waiting
 from rollout.engines.base import Engine
 from rollout.engines.choose import build, choose
 
@@ -28,11 +29,9 @@ def up(settings: Settings) -> int:
         engine.preflight()
         if not version_folders(base_path):
             output.step(f"{settings.model_name} has no version yet: training one")
-            status = engine.train([])
+            status = _train_and_release(engine, model.Model(settings.model_name, base_path, settings, None), [])
             if status != 0:
                 return status
-            if not version_folders(base_path):
-                raise BundleError(f"the trainer ended without an error and without a version in {base_path}")
         _start(engine, base_path)
     _show_prediction(engine, base_path)
     _say_next(engine)
@@ -65,21 +64,25 @@ def restart(settings: Settings) -> int:
 
 
 def train(settings: Settings, arguments: Sequence[str]) -> int:
-    """Train and publish the next version, and see it served when a server runs; the trainer's exit status."""
+    """Train, and release what comes out as the next version; the trainer's exit status when it fails."""
     running = stack.running(settings)
-    base_path = _base_path(settings)
-    before = set(version_folders(base_path))
     engine = running or build(choose(settings).name, settings)
-    status = engine.train(arguments)
-    published = set(version_folders(base_path)) - before
-    if status != 0 or not published:
-        return status
-    if running is None:
-        output.line(f"version {max(published)} will be served after: make up")
-        return 0
-    version = _wait(running, settings.model_name, max(published))
-    output.step(f"{settings.model_name} version {version} is AVAILABLE at {running.client().rest_url}")
-    return 0
+    status = _train_and_release(engine, model.find(settings), arguments)
+    if status == 0 and running is None:
+        output.line("it will be served after: make up")
+    return status
+
+
+def _train_and_release(engine: Engine, released_to: model.Model, arguments: Sequence[str]) -> int:
+    """The trainer leaves its version in RUNS_DIR, and it goes live as any other does."""
+    settings = released_to.settings
+    settings.runs_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".trained-", dir=settings.runs_dir) as folder:
+        trained = Path(folder, settings.model_name)
+        status = engine.train(["--output", str(trained.relative_to(settings.runs_dir)), *arguments])
+        if status == 0:
+            release.release(released_to, release.Order(trained, "train"))
+    return status
 
 
 def _base_path(settings: Settings) -> Path:
@@ -113,15 +116,15 @@ def _start(engine: Engine, base_path: Path) -> None:
         output.warn(f"version {newest} is newer than what is served; see why with: make status")
 
 
-def _wait(engine: Engine, model: str, version: int | None) -> int:
+def _wait(engine: Engine, name: str, version: int | None) -> int:
     timeout_s = engine.settings.ready_timeout_seconds
-    return waiting.until_available(engine.client(), model, version, timeout_s, engine.check_alive)
+    return waiting.until_available(engine.client(), name, version, timeout_s, engine.check_alive)
 
 
 def _show_prediction(engine: Engine, base_path: Path) -> None:
-    model, client = engine.settings.model_name, engine.client()
-    version = max(client.available(model))
-    answer = prediction.predict(client, model, version_folders(base_path)[version])
+    name, client = engine.settings.model_name, engine.client()
+    version = max(client.available(name))
+    answer = prediction.predict(client, name, version_folders(base_path)[version])
     if answer is None:
         output.line(f"version {version} has no manifest, so there is no held-out image to try")
         return
@@ -137,14 +140,14 @@ def _show_prediction(engine: Engine, base_path: Path) -> None:
 
 
 def _say_next(engine: Engine) -> None:
-    model, url = engine.settings.model_name, engine.client().rest_url
+    name, url = engine.settings.model_name, engine.client().rest_url
     output.line(f"""
   Served at {url} (REST) and {engine.settings.bind}:{engine.settings.grpc_port} (gRPC). Next:
 
-    curl {url}/v1/models/{model}
+    curl {url}/v1/models/{name}
     make train                        train the next version and go over to it
     make smoke-test                   is everything right?
-    cp -r mymodel {_short(engine.settings.drop_dir / model)}/     roll out a SavedModel of your own
+    cp -r mymodel {_short(engine.settings.drop_dir / name)}/     roll out a SavedModel of your own
     make down                         stop""")
 
 

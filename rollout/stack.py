@@ -17,7 +17,7 @@ from bundle.settings import Settings
 from rollout.engines.base import Engine
 from rollout.engines.choose import build
 
-_REMEMBERED = ("bind", "rest_port", "grpc_port", "models_dir", "drop_dir", "quarantine_dir", "project")
+_REMEMBERED = ("bind", "rest_port", "grpc_port", "models_dir", "drop_dir", "quarantine_dir", "releases_dir", "project")
 
 
 def remember(engine: Engine) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from bundle.errors import BundleError
 from rollout.client import Client, VersionStatus
@@ -40,6 +40,18 @@ def until_available(
         f"waited {timeout_s:g} s for {wanted} of {model} to become AVAILABLE; the server lists {states}. "
         "Look at: make logs"
     )
+
+
+def until_gone(
+    client: Client, model: str, versions: Collection[int], timeout_s: float, alive: Callable[[], None]
+) -> None:
+    """Return once the server has unloaded `versions`; raises BundleError after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while left := {entry.version for entry in _versions(client, model) if entry.state != "END"} & set(versions):
+        alive()
+        if time.monotonic() > deadline:
+            raise BundleError(f"waited {timeout_s:g} s for the server to let go of {model} version {min(left)}")
+        time.sleep(PAUSE_S)
 
 
 def _versions(client: Client, model: str) -> list[VersionStatus]:

@@ -26,6 +26,8 @@ from bundle.settings import Settings
 from rollout.candidate import Finding, Fingerprint, Wholeness, examine, fingerprint
 from rollout.client import Client
 from rollout.drop import Dropbox
+from rollout.interrupt import Interrupted, Interruption
+from rollout.model import Model
 
 _PENDING_TICK_S = 0.25
 _IDLE_TICK_S = 2.0
@@ -51,6 +53,7 @@ class Watcher:
         self.settings = settings
         self.client = client
         self.stopping = threading.Event()
+        self.interruption = Interruption()
         self._alive_file = alive_file
         self._wake = threading.Event()
         self._waiting: dict[Path, Waiting] = {}
@@ -69,9 +72,11 @@ class Watcher:
                     self.stopping.wait(_PENDING_TICK_S)  # A copy under way wakes us at every block it writes.
 
     def stop(self) -> None:
-        """End `run` after the entry at hand."""
+        """End `run`; called by a signal handler, it interrupts a check or a watch that is under way."""
         self.stopping.set()
         self._wake.set()
+        if threading.current_thread() is threading.main_thread():
+            self.interruption.request()
 
     def look(self) -> None:
         """Look once at every entry and act on those that are ready."""
@@ -89,6 +94,8 @@ class Watcher:
                 seen.add(entry)
                 try:
                     self._consider(box, entry)
+                except Interrupted:
+                    return log.info("interrupted; %s/%s waits for the next start", box.model.name, entry.name)
                 except OSError as error:
                     self._put_off(box, entry, error)
         self._waiting = {entry: state for entry, state in self._waiting.items() if entry in seen}
@@ -97,9 +104,9 @@ class Watcher:
     def _put_off(self, box: Dropbox, entry: Path, error: OSError) -> None:
         """Try again later what the file system did not let us do; an entry that went away is no trouble."""
         self._waiting.pop(entry, None)
-        self._boxes.pop(box.model, None)  # Opened anew it puts its claims back.
+        self._boxes.pop(box.model.name, None)  # Opened anew it puts its claims back.
         if not isinstance(error, FileNotFoundError):
-            self._warn_once(f"{box.model}/{entry.name}: {error}; trying again")
+            self._warn_once(f"{box.model.name}/{entry.name}: {error}; trying again")
 
     def _open_boxes(self) -> None:
         try:
@@ -107,8 +114,9 @@ class Watcher:
         except BundleError as error:
             return self._warn_once(f"{error}; going on with the models known so far")
         for model, base_path in listed.items():
-            if model not in self._boxes or self._boxes[model].base_path != base_path:
-                self._boxes[model] = Dropbox(self.settings, self.client, model, base_path)
+            if model not in self._boxes or self._boxes[model].model.base_path != base_path:
+                known = Model(model, base_path, self.settings, self.client)
+                self._boxes[model] = Dropbox(known, self.interruption)
                 self._boxes[model].recover()
             self._boxes[model].folder.mkdir(parents=True, exist_ok=True)
         for model in set(self._boxes) - set(listed):
@@ -125,7 +133,7 @@ class Watcher:
         state = self._waiting.get(entry)
         if state is None or state.looks != looks:
             if state is None:
-                log.info("noticed %s/%s; waiting until it is whole and quiet", box.model, entry.name)
+                log.info("noticed %s/%s; waiting until it is whole and quiet", box.model.name, entry.name)
             self._waiting[entry] = Waiting(looks, now)
             return
         quiet_s = now - state.since

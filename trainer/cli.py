@@ -27,6 +27,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Train a model on a dataset and publish it as the next version. Flags win over .env.",
     )
     environment.add_arguments(train, TRAINER)
+    train.add_argument(
+        "--output", metavar="NAME", help="publish nothing: leave the verified version in the new folder RUNS_DIR/NAME"
+    )
     verify = commands.add_parser(
         "verify",
         help="load a version and compare its answers with its manifest",
@@ -40,12 +43,15 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "verify":
         return _verify(arguments.path)
     settings = environment.load(environment.find_root(), environment.overrides_from(arguments))
+    target = settings.runs_dir / arguments.output if arguments.output else None
+    if target is not None and target.exists():
+        raise UsageError(f"{target} is there already; give --output the name of a new folder")
     model_type = models.get(settings.model_type)
     model_type.check(settings.image_size or model_type.image_size, settings.weights)
     _set_up_tensorflow()
     from trainer import train
 
-    train.train(settings)
+    train.train(settings, target)
     return 0
 
 

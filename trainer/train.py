@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bundle import manifest, output
 from bundle.errors import BundleError, UsageError
 from bundle.models_config import base_paths
-from bundle.publish import Version, publish
+from bundle.publish import publish
 from bundle.settings import Settings
 from trainer import datasets, devices, evaluate, examples, export, fresh, models, plots, runs, splits, warmup
 from trainer.datasets import Dataset, Samples
@@ -51,21 +51,25 @@ class Interrupted(BundleError):
     exit_status = output.INTERRUPTED
 
 
-def train(settings: Settings) -> Version:
-    """Train, export, verify in a fresh process and publish; nothing is published unless all of it went well."""
+def train(settings: Settings, target: Path | None = None) -> Path:
+    """Train, export, verify in a fresh process, and publish; or leave the version in the new folder `target`.
+
+    Returns the version's folder; there is none unless all of it went well.
+    """
     with _unpublished():
         job = _prepare(settings)
     with runs.new(settings.runs_dir) as (run, scratch):
         with _unpublished():
             candidate = _candidate(job, run, scratch)
-        version = publish(
-            candidate,
-            _base_path(settings),
-            settings.quarantine_dir / settings.model_name,
-        )
-    output.step(f"published {settings.model_name} version {version.number}: {_relative(version.path)}")
+        version = _publish(settings, candidate) if target is None else candidate.rename(target)
     output.line(f"    curves, confusion matrix and settings: {_relative(run)}")
     return version
+
+
+def _publish(settings: Settings, candidate: Path) -> Path:
+    version = publish(candidate, _base_path(settings), settings.quarantine_dir / settings.model_name)
+    output.step(f"published {settings.model_name} version {version.number}: {_relative(version.path)}")
+    return version.path
 
 
 @contextlib.contextmanager

@@ -72,6 +72,7 @@ class ComposeEngine(Engine):
             settings.models_dir,
             settings.drop_dir,
             settings.quarantine_dir,
+            settings.releases_dir,
             settings.runs_dir,
             settings.data_dir,  # Docker would make a missing one as root.
         ]

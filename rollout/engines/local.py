@@ -90,6 +90,7 @@ class LocalEngine(Engine):
             f"--max_num_load_retries={settings.load_retries}",
             f"--load_retry_interval_micros={settings.load_retry_seconds * 1_000_000}",
             f"--monitoring_config_file={settings.root / _MONITORING_CONFIG}",
+            "--allow_version_labels_for_unavailable_models=true",  # Or it would not start again during a canary.
             f"--base_path_map={CONTAINER_MODELS}={settings.models_dir}",
             f"--drain_timeout_seconds={settings.drain_seconds}",
         ]

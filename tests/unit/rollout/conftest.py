@@ -8,6 +8,7 @@ import pytest
 from bundle.environment import load
 from bundle.settings import Settings, table
 from rollout.client import Client
+from rollout.model import Model
 from tests.unit.bundle.parts import MODEL, make_root
 from tests.unit.rollout.stand_in import StandIn
 
@@ -44,5 +45,15 @@ def client(server: StandIn) -> Client:
 @pytest.fixture
 def settings(root: Path) -> Settings:
     """Short waits; everything else at its default."""
-    short = {"DROP_QUIET_SECONDS": "0.4", "DROP_INCOMPLETE_SECONDS": "0.6", "READY_TIMEOUT_SECONDS": "5"}
+    short = {
+        "DROP_QUIET_SECONDS": "0.4",
+        "DROP_INCOMPLETE_SECONDS": "0.6",
+        "READY_TIMEOUT_SECONDS": "5",
+        "WATCH_SECONDS": "0",
+    }
     return load(root, short)
+
+
+@pytest.fixture
+def model(settings: Settings, client: Client, base: Path) -> Model:
+    return Model(MODEL, base, settings, client)

@@ -12,15 +12,16 @@ import pytest
 
 from bundle.settings import Settings
 from bundle.versions import version_folders
-from rollout import check
+from rollout import check, gate
 from rollout.client import Client
 from rollout.drop import Dropbox
+from rollout.model import Model
 from tests.unit.bundle.parts import MODEL, PROJECT, finish, make_version, python, start
 
 CHECK_ALL = """
 import dataclasses, json, sys
 from pathlib import Path
-from rollout import check
+from rollout import check, gate
 live = Path(sys.argv[1])
 for name in sys.argv[2:]:
     verdict = check.examine(Path(name), live)
@@ -63,7 +64,7 @@ def test_a_dropped_model_is_checked_against_the_live_one_and_published(
     models: Path, settings: Settings, client: Client, base: Path
 ) -> None:
     shutil.copytree(models / "good", base / "1")
-    box = Dropbox(settings, client, MODEL, base)
+    box = Dropbox(Model(MODEL, base, settings, client))
     box.recover()
     box.accept(Path(shutil.copytree(models / "good", box.folder / "mine")))
     assert list(version_folders(base)) == [1, 2]
@@ -100,13 +101,13 @@ def test_a_live_folder_that_is_no_saved_model_is_not_compared_with(
 ) -> None:
     compared: list[Path | None] = []
 
-    def run(candidate: Path, live: Path | None, timeout_s: float) -> check.Verdict:
+    def run(candidate: Path, live: Path | None, *_: object, **__: object) -> gate.Report:
         compared.append(live)
-        return check.Verdict(False, "enough seen")
+        return gate.Report(False, "enough seen")
 
-    monkeypatch.setattr(check, "run", run)
+    monkeypatch.setattr(gate, "run", run)
     (base / "3").mkdir(parents=True)
-    box = Dropbox(settings, client, MODEL, base)
+    box = Dropbox(Model(MODEL, base, settings, client))
     box.recover()
     box.accept(make_version(box.folder / "mine"))
     assert compared == [None]

@@ -13,9 +13,10 @@ import pytest
 
 from bundle.settings import Settings
 from bundle.versions import HIGH_WATER, version_folders
-from rollout import check
+from rollout import gate
 from rollout.client import Client
 from rollout.drop import CLAIM_PREFIX, Dropbox
+from rollout.model import Model
 from rollout.watch import Watcher
 from tests.unit.bundle.parts import MODEL, finish, killed_after, make_version, python, until
 from tests.unit.rollout.stand_in import StandIn
@@ -24,22 +25,22 @@ WATCH = """
 import sys, time
 from pathlib import Path
 from bundle.environment import load
-from rollout import check, watch
+from rollout import gate, watch
 from rollout.client import Client
 watch._PENDING_TICK_S, watch._PROVEN_QUIET_S = 0.03, 0.1
 root, port, check_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-def run(candidate, live, timeout_s):
+def run(candidate, live, settings, **_):
     time.sleep(check_s)
-    return check.Verdict(True, "")
-check.run = run
-short = {"DROP_QUIET_SECONDS": "0.3", "READY_TIMEOUT_SECONDS": "5"}
+    return gate.Report.of([])
+gate.run = run
+short = {"DROP_QUIET_SECONDS": "0.3", "READY_TIMEOUT_SECONDS": "5", "WATCH_SECONDS": "0", "KEEP_VERSIONS": "50"}
 sys.exit(watch.main(load(root, short), Client("127.0.0.1", port, 1), None))
 """
 
 
 @pytest.fixture
-def box(settings: Settings, client: Client, base: Path) -> Dropbox:
-    box = Dropbox(settings, client, MODEL, base)
+def box(model: Model) -> Dropbox:
+    box = Dropbox(model)
     box.recover()
     return box
 
@@ -98,7 +99,7 @@ def test_a_claim_that_went_live_is_not_published_again(box: Dropbox, base: Path)
 def test_a_claim_whose_version_was_withdrawn_since_is_not_published_again(box: Dropbox, base: Path) -> None:
     make_version(box.folder / f"{CLAIM_PREFIX}mine", b"mine")
     (box.folder / ".published-mine").write_text("1\n")
-    make_version(box.quarantine / "1", b"mine")
+    make_version(box.model.quarantine / "1", b"mine")
     box.recover()
     assert list(box.folder.iterdir()) == []
 
@@ -132,7 +133,7 @@ def test_a_damaged_note_counts_as_none(box: Dropbox) -> None:
 def test_a_claim_and_a_new_drop_of_the_same_name_are_both_published(
     box: Dropbox, settings: Settings, client: Client, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "run", lambda *_: check.Verdict(True, ""))
+    monkeypatch.setattr(gate, "run", lambda *_, **__: gate.Report.of([]))
     make_version(box.folder / f"{CLAIM_PREFIX}mine", b"old")
     make_version(box.folder / "mine", b"new")
     watcher = Watcher(settings, client)

@@ -16,7 +16,7 @@ import pytest
 from bundle import manifest
 from bundle.settings import Settings
 from bundle.versions import version_folders
-from rollout import check, watch
+from rollout import gate, watch
 from rollout.client import Client
 from rollout.watch import Watcher
 from tests.unit.bundle.parts import MODEL, digest, make_version, until
@@ -35,12 +35,12 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Path | None]]:
     """The candidates checked, each with the live folder; all pass but those that hold REFUSED."""
     calls: list[tuple[Path, Path | None]] = []
 
-    def run(candidate: Path, live: Path | None, timeout_s: float) -> check.Verdict:
+    def run(candidate: Path, live: Path | None, *_: object, **__: object) -> gate.Report:
         calls.append((candidate, live))
         passed = (candidate / "saved_model.pb").read_bytes() != REFUSED
-        return check.Verdict(passed, "" if passed else "it gives other answers")
+        return gate.Report.of([gate.Finding("answers", "passed" if passed else "failed", "it gives other answers")])
 
-    monkeypatch.setattr(check, "run", run)
+    monkeypatch.setattr(gate, "run", run)
     return calls
 
 
@@ -118,7 +118,7 @@ def test_a_dropped_folder_goes_live_and_leaves_the_drop_folder(
 ) -> None:
     source = make_version(tmp_path / "mine")
     shutil.copytree(source, drop / "mine")
-    until(lambda: "version 1 is AVAILABLE" in caplog.text, "for version 1")
+    until(lambda: "is live as version 1" in caplog.text, "for version 1")
     assert digest(base / "1") == digest(source)
     assert entries(drop) == []
 
@@ -183,7 +183,10 @@ def test_one_that_fails_its_check_ends_in_quarantine(
     make_version(base / "1")
     make_version(drop / "odd", REFUSED)
     until(lambda: (quarantine / "odd").is_dir(), "for the refusal")
-    assert reason(quarantine, "odd") == f"{MODEL}/odd was dropped and refused: it gives other answers\n"
+    assert (
+        reason(quarantine, "odd")
+        == f"{MODEL}/odd was dropped and refused: drop/{MODEL}/odd was refused: it gives other answers\n"
+    )
     assert numbers(base) == [1]
     assert entries(drop) == []
 

@@ -1,0 +1,35 @@
+"""`rollout history`: what happened to the versions of a model, from its ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from bundle import output
+from rollout.ledger import Entry
+from rollout.model import Model
+
+_DETAIL_WIDTH = 200
+
+
+def show(model: Model, as_json: bool) -> int:
+    """Print the ledger, oldest first; exit status 0 also when it is empty."""
+    entries = model.ledger.entries()
+    if as_json:
+        output.line(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=1, ensure_ascii=False))
+        return 0
+    if not entries:
+        output.line(f"nothing happened to {model.name} yet: {model.ledger.path} is not there or empty")
+    for entry in entries:
+        output.line(_line(entry))
+    return 0
+
+
+def _line(entry: Entry) -> str:
+    when = entry.time[:19].replace("T", " ")
+    version = "-" if entry.version is None else str(entry.version)
+    failed = [name for name, verdict in entry.verdicts.items() if verdict == "failed"]
+    passed = sum(verdict == "passed" for verdict in entry.verdicts.values())
+    checks = f"{passed} checks passed" + (f", failed: {', '.join(failed)}" if failed else "") if entry.verdicts else ""
+    detail = "; ".join(part for part in (entry.origin, checks, entry.reason) if part)
+    return f"{when}  {version:>5}  {entry.event:<11}  {entry.who:<24}  {detail[:_DETAIL_WIDTH]}".rstrip()

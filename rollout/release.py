@@ -1,0 +1,175 @@
+"""The one way in which a version goes live: stage, gate, number, rename, see it AVAILABLE, probe, watch.
+
+What is gated is the staged copy, so what was checked is what is published. Whatever goes wrong after the version
+went live, it is taken back into quarantine with the reason, and the version before it answers again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bundle import files, output, publish
+from bundle.errors import BundleError, RefusedVersion, UsageError
+from bundle.publish import Version
+from bundle.versions import highest_ever
+from rollout import gate, labels, ledger, observe, probe, reconcile, retention, rollback, waiting
+from rollout.interrupt import Interruption
+from rollout.model import Model
+
+_LOCK_NAME = ".release.lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What is to be released and how. `origin` is what the ledger says it came from.
+
+    `number` is the version to publish it as, None for the next one; `returns` allows one that was used before.
+    `numbered` is called with the number before the version appears, `published` after. `interruption` may end the
+    checks and the watch.
+    """
+
+    source: Path
+    origin: str
+    number: int | None = None
+    returns: bool = False
+    watched: bool = True
+    allow_signature_change: bool = False
+    allow_unmeasured: bool = False
+    numbered: publish.Numbered = lambda _: None
+    published: Callable[[], None] = lambda: None
+    interruption: Interruption = dataclasses.field(default_factory=Interruption)
+
+
+def check(model: Model, order: Order) -> gate.Report:
+    """What the gate says about the source; publishes nothing."""
+    with turn(model), publish.staged(order.source, model.base_path, model.quarantine) as staged:
+        return _gate(model, order, staged)
+
+
+def release(model: Model, order: Order) -> Version:
+    """Release a SavedModel as the next version of `model`; returns once it answers rightly.
+
+    Raises RefusedVersion when the gate, the server, the probe or the watch turns it down: the version before it is
+    live then. Releases of one model wait for each other.
+    """
+    with turn(model):
+        labels.require_none(model)
+        _check_number(model, order)
+        before = observe.counters(model)
+        with publish.staged(order.source, model.base_path, model.quarantine) as staged:
+            pass_gate(model, order, staged)
+            version = go_live(model, order, staged)
+        serve(model, version.number, order)
+        if model.client is not None and order.watched:
+            watch(model, version.number, before, order.interruption)
+        retention.retire_old(model)
+    return version
+
+
+def serve(model: Model, number: int, order: Order) -> None:
+    """Return once the version is AVAILABLE and answers as its manifest says; else take it back and raise.
+
+    Without a server there is nobody to ask.
+    """
+    if model.client is None:
+        return
+    client, timeout_s = model.client, model.settings.ready_timeout_seconds
+    try:
+        waiting.until_available(client, model.name, number, timeout_s, lambda: _still_there(model, number))
+        probe.require_right_answers(client, model.name, number, model.base_path / str(number))
+    except (waiting.LoadFailed, probe.WrongAnswers) as error:
+        raise _taken_back(model, number, order, str(error)) from error
+    model.ledger.append(ledger.AVAILABLE, number, origin=order.origin, figures=observe.snapshot(model))
+    output.step(f"{model.name} version {number} is AVAILABLE at {client.rest_url}")
+
+
+def watch(model: Model, number: int, before: observe.Counters | None, interruption: Interruption) -> None:
+    """Watch a version that went live, and take it back when it does worse than the one `before`."""
+    seconds = model.settings.watch_seconds
+    if not seconds or len(model.folders()) < 2:  # Nothing to compare with, and nothing to go back to.
+        return
+    output.step(f"watching version {number} for {seconds} s")
+    try:
+        with interruption.allowed():
+            observe.watch(model, number, before)
+    except observe.Breach as breach:
+        back = rollback.roll_back(model, None, f"automatic: {breach}")
+        raise RefusedVersion(f"version {number} was rolled back to {back}: {breach}") from breach
+
+
+def _gate(model: Model, order: Order, staged: Path) -> gate.Report:
+    with order.interruption.allowed():
+        report = gate.run(
+            staged,
+            model.live_folder(),
+            model.settings,
+            allow_signature_change=order.allow_signature_change,
+            allow_unmeasured=order.allow_unmeasured,
+        )
+    for line in report.table():
+        output.line(f"    {line}")
+    if report.made is not None:
+        files.add(report.made, staged)
+        files.remove(report.made)
+    return report
+
+
+def pass_gate(model: Model, order: Order, staged: Path) -> None:
+    """Raise RefusedVersion unless the gate lets the staged copy pass; its verdicts go into the ledger.
+
+    It is measured against the version that is live at the end: somebody may roll back meanwhile.
+    """
+    live, report = model.live(), _gate(model, order, staged)
+    while live != model.live():
+        live, report = model.live(), _gate(model, order, staged)
+    verdicts = {finding.name: finding.verdict for finding in report.findings}
+    figures = {f"{finding.name}.{name}": x for finding in report.findings for name, x in finding.figures.items()}
+    event = ledger.CHECKED if report.passed else ledger.REFUSED
+    model.ledger.append(event, origin=order.origin, reason=report.reason, verdicts=verdicts, figures=figures)
+    if not report.passed:
+        raise RefusedVersion(f"{order.origin} was refused: {report.reason}")
+
+
+def go_live(model: Model, order: Order, staged: Path) -> Version:
+    """Publish the staged copy, with a line in the ledger before and after."""
+
+    def numbered(number: int) -> None:
+        order.numbered(number)
+        model.ledger.append(ledger.PUBLISHING, number, origin=order.origin)
+
+    version = publish.go_live(staged, model.base_path, model.quarantine, numbered, order.number)
+    model.ledger.append(ledger.PUBLISHED, version.number, origin=order.origin)
+    order.published()
+    output.step(f"published {model.name} version {version.number}")
+    return version
+
+
+def _taken_back(model: Model, number: int, order: Order, reason: str) -> RefusedVersion:
+    target = publish.withdraw(model.base_path, number, model.quarantine, reason)
+    model.ledger.append(ledger.FAILED, number, origin=order.origin, reason=reason)
+    return RefusedVersion(f"version {number} was taken back: {reason}; it is in {target}")
+
+
+def _check_number(model: Model, order: Order) -> None:
+    highest = highest_ever(model.base_path, model.quarantine)
+    if order.number is not None and order.number <= highest and not order.returns:
+        raise UsageError(f"VERSION={order.number} was used already: give a number above {highest}, or none")
+
+
+def _still_there(model: Model, number: int) -> None:
+    model.check_alive()
+    if not (model.base_path / str(number)).is_dir():
+        raise BundleError(f"version {number} was taken out of {model.base_path} by somebody else")
+
+
+@contextlib.contextmanager
+def turn(model: Model) -> Iterator[None]:
+    """Wait until no other release of this model is under way, and write down what killed ones left to be said."""
+    model.base_path.mkdir(parents=True, exist_ok=True)
+    with files.lock(model.base_path / _LOCK_NAME):
+        labels.sweep(model)
+        reconcile.reconcile(model)
+        yield
