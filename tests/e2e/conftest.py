@@ -122,6 +122,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
         "GRPC_PORT": str(grpc),
         "DROP_QUIET_SECONDS": "2",
         "DROP_INCOMPLETE_SECONDS": "4",
+        "WATCH_SECONDS": "1",
+        "KEEP_VERSIONS": "20",
         "MAKEFLAGS": "",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
