@@ -11,7 +11,7 @@ from bundle.errors import BundleError
 from bundle.models_config import base_path_of
 from bundle.settings import Settings
 from bundle.versions import version_folders
-from rollout import model, prediction, release, stack, waiting
+from rollout import ledger, model, prediction, release, stack, waiting
 from rollout.engines.base import Engine
 from rollout.engines.choose import build, choose
 
@@ -111,6 +111,8 @@ def _start(engine: Engine, base_path: Path) -> None:
         stack.forget(engine.settings)
         raise
     output.step(f"{engine.settings.model_name} version {version} is AVAILABLE")
+    started = model.Model(engine.settings.model_name, base_path, engine.settings, engine.client())
+    started.ledger.append(ledger.AVAILABLE, version, origin="start of the server")
     newest = max(version_folders(base_path), default=version)
     if newest > version:
         output.warn(f"version {newest} is newer than what is served; see why with: make status")

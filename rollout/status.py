@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bundle import manifest, output
+from bundle import manifest, output, pins
 from bundle.errors import BundleError
 from bundle.models_config import base_paths
 from bundle.settings import Settings
@@ -12,6 +12,9 @@ from bundle.versions import version_folders
 from rollout import stack
 from rollout.client import Client, VersionStatus
 from rollout.drop import CLAIM_PREFIX
+from rollout.model import Model
+from rollout.observe import counters
+from rollout.service import Period, periods
 
 _REASON_SUFFIX = ".reason.txt"
 _WIDTH = 100
@@ -25,27 +28,60 @@ def show(settings: Settings) -> int:
     where = f"{engine.client().rest_url}, gRPC port {settings.grpc_port}" if engine else "nothing is running"
     output.line(f"engine: {engine.name} at {where}" if engine else f"{where}; run: make up")
     listed = base_paths(settings.root / "models.config", settings.models_dir)
-    for model, base_path in listed.items():
-        _show_model(model, base_path, client)
-        _show_waiting(settings.drop_dir / model)
-        _show_quarantine(settings.quarantine_dir / model)
+    for name, base_path in listed.items():
+        _show_model(Model(name, base_path, settings, client))
+        _show_waiting(settings.drop_dir / name)
+        _show_quarantine(settings.quarantine_dir / name)
     _show_strays(settings.drop_dir, set(listed))
     return 0 if engine else 1
 
 
-def _show_model(model: str, base_path: Path, client: Client | None) -> None:
-    output.line(f"\n{model}")
-    folders = version_folders(base_path)
-    reported = {entry.version: entry for entry in _reported(client, model)}
+def _show_model(model: Model) -> None:
+    output.line(f"\n{model.name}")
+    folders = version_folders(model.base_path)
+    reported = {entry.version: entry for entry in _reported(model.client, model.name)}
+    named = _labels(model)
+    live = _periods(model)
     for number in sorted({*folders, *reported}, reverse=True):
-        output.line(
-            f"  version {number:<6} {_state(reported.get(number), number in folders):<24} {_facts(folders.get(number))}"
-        )
+        if number < 0 and number not in folders:
+            continue  # A canary that has ended; the server lists it until it stops.
         entry = reported.get(number)
+        state = _state(entry, number in folders) + named.get(number, "")
+        output.line(f"  version {number:<6} {state:<24} {_facts(folders.get(number))}")
+        if number in live:
+            output.line(f"    {_in_words(live[number])}")
         if entry and entry.error_message:
             output.line(f"    {entry.error_code}: {entry.error_message[:_WIDTH]}")
     if not folders and not reported:
-        output.line(f"  no version in {base_path}; run: make train")
+        output.line(f"  no version in {model.base_path}; run: make train")
+
+
+def _labels(model: Model) -> dict[int, str]:
+    found = pins.read(model.config, model.name)
+    return {number: f", {label}" for label, number in found.labels.items()} if found else {}
+
+
+def _periods(model: Model) -> dict[int, Period]:
+    try:
+        return periods(model.ledger.entries(), counters(model))
+    except BundleError as error:
+        output.warn(str(error))
+        return {}
+
+
+def _in_words(period: Period) -> str:
+    requests = period.requests
+    when = f"live since {_time(period.since)}" if not period.until else f"live until {_time(period.until)}"
+    if not requests.answered + requests.failed:
+        return when
+    return (
+        f"{when}: {requests.answered + requests.failed} requests, {requests.failed} failed, "
+        f"p50 {requests.quantile_ms(0.5):.3g} ms, p99 {requests.quantile_ms(0.99):.3g} ms"
+    )
+
+
+def _time(text: str) -> str:
+    return text[:19].replace("T", " ")
 
 
 def _reported(client: Client | None, model: str) -> list[VersionStatus]:

@@ -1,16 +1,17 @@
-"""A server that only speaks the status API, on a real socket: it serves what lies in its base paths, at once."""
+"""A server that only speaks the status API and reports metrics, on a real socket: it serves its base paths at once."""
 
 from __future__ import annotations
 
 import http.server
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from bundle.versions import version_folders
+from rollout.client import METRICS_PATH
 
 BROKEN = b"broken"
 """Content of a saved_model.pb that this server says it cannot load."""
@@ -22,6 +23,8 @@ class StandIn:
     def __init__(self, base_paths: Mapping[str, Path]) -> None:
         self.base_paths = dict(base_paths)
         self.answer: tuple[int, bytes] | None = None
+        self.page: str | None = None
+        self.next_page: Callable[[], str] | None = None
         self.asked: list[str] = []
         stand_in = self
 
@@ -55,7 +58,13 @@ class StandIn:
         self._http.server_close()
         self._thread.join()
 
+    def _metrics(self) -> tuple[int, bytes]:
+        page = self.next_page() if self.next_page else self.page
+        return (404, b"") if page is None else (200, page.encode())
+
     def _status(self, path: str) -> tuple[int, bytes]:
+        if path == METRICS_PATH:
+            return self._metrics()
         model = path.removeprefix("/v1/models/")
         if model not in self.base_paths:
             return 404, json.dumps({"error": f"Could not find any versions of model {model}"}).encode()
