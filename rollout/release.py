@@ -81,6 +81,7 @@ def serve(model: Model, number: int, order: Order) -> None:
         waiting.until_available(client, model.name, number, timeout_s, lambda: _still_there(model, number))
         probe.require_right_answers(client, model.name, number, model.base_path / str(number))
     except (waiting.LoadFailed, probe.WrongAnswers) as error:
+        _still_there(model, number)
         raise _taken_back(model, number, order, str(error)) from error
     model.ledger.append(ledger.AVAILABLE, number, origin=order.origin, figures=observe.snapshot(model))
     output.step(f"{model.name} version {number} is AVAILABLE at {client.rest_url}")
