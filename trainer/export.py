@@ -30,12 +30,16 @@ Core = Callable[[Any], Any]
 def write(model: Any, image_size: int, classes: tuple[str, ...], folder: Path) -> None:
     """Write `model` (float32 0..255 to logits) with its three signatures into `folder`."""
     core = frozen(model, image_size)
-    signatures = {
+    tf.saved_model.save(tf.Module(), folder, signatures=signatures(core, image_size, classes))
+
+
+def signatures(core: Core, image_size: int, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The three signatures of a version around one `core`, by their names."""
+    return {
         SERVING_DEFAULT: _from_pixels(core, image_size),
         SERVING_BYTES: _from_bytes(core, image_size),
         SERVING_LABELS: _to_labels(core, image_size, classes),
     }
-    tf.saved_model.save(tf.Module(), folder, signatures=signatures)
 
 
 def frozen(model: Any, image_size: int) -> Core:
