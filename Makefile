@@ -107,6 +107,10 @@ conformance: .venv/.dev ## does a server answer as TensorFlow Serving does? HOST
 fuzz: .venv/.dev ## ten minutes of hostile requests against the engine
 	FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/fuzz -q --no-header --timeout 900 $(ARGS)
 
+.PHONY: bench
+bench: .venv/.dev ## how fast is the engine? ARGS=--quick; TARGETS=name=host:port puts a server beside (docs/benchmark.md)
+	$(BIN)/python -m bench --targets "$(TARGETS)" $(ARGS)
+
 .PHONY: check
 check: .venv/.dev ## lint, types, and that locks and generated texts are up to date; changes nothing
 	$(BIN)/ruff check .
