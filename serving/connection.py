@@ -35,8 +35,8 @@ class Host(Protocol):
     read_timeout_s: float
     buffered_bytes: int
 
-    def submit(self, request: Request, deliver: Callable[[Response], None]) -> None:
-        """Answer `request` in a worker; `deliver` is called in the event loop."""
+    def answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        """Answer `request`; `deliver` is called in the event loop, later."""
 
     @property
     def stopping(self) -> bool:
@@ -243,7 +243,7 @@ class Connection(asyncio.Protocol):
         if request.refusal is not None:
             self._deliver(request.refusal)
         else:
-            self._host.submit(request, self._deliver)
+            self._host.answer(request, self._deliver)
 
     def _deliver(self, response: Response) -> None:
         request, self._answering = self._answering, None

@@ -26,6 +26,8 @@ _DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 _BACKLOG = 1024
 _SWEEP_S = 1.0
 _LARGE_BODY = 16 << 20
+# What is parsed in the event loop itself, which takes less than handing it to a worker.
+_SMALL_BODY = 64 << 10
 
 
 def start_rest(manager: Manager, options: Options) -> RestServer:
@@ -64,14 +66,32 @@ class RestServer:
         """Whether connections are to be closed when they have nothing to do."""
         return self._stopping.is_set()
 
-    def submit(self, request: Request, deliver: Callable[[Response], None]) -> None:
-        """Answer `request` in a worker; `deliver` is called in the event loop."""
-        self._workers.submit(self._answer, request, deliver)
+    def answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        """Answer `request`; `deliver` is called in the event loop, later."""
+        small = request.size <= _SMALL_BODY and not request.gzip
+        if small and self._app.begin(request.method, request.target, request.joined(), self, deliver):
+            return
+        self.submit(self._answer, request, deliver)
+
+    def submit(self, function: Callable[..., object], *arguments: object) -> None:
+        """Run a function in a worker."""
+        self._workers.submit(function, *arguments)
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Run a function in the event loop; from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # the loop has ended, and with it every connection that could want this
+            log.debug("The REST loop has ended")
+
+    def call_later(self, delay_s: float, function: Callable[[], object]) -> asyncio.TimerHandle:
+        """Run a function in the event loop after a time; from the loop."""
+        return self._loop.call_later(delay_s, function)
 
     def stop_accepting(self) -> None:
         """Take no new connections, and close those that are idle; requests under way go on."""
         self._stopping.set()
-        self._call(self._stop_listening)
+        self.call(self._stop_listening)
 
     def close(self, drain_s: float) -> None:
         """Let requests under way finish for at most `drain_s` seconds, then end all connections."""
@@ -79,7 +99,7 @@ class RestServer:
         deadline = time.monotonic() + drain_s
         while self.connections and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._call(self._loop.stop)
+        self.call(self._loop.stop)
         self._thread.join(1.0)
         self._workers.shutdown(wait=False, cancel_futures=True)
 
@@ -87,13 +107,7 @@ class RestServer:
         body = request.body()
         with self._large if len(body) > _LARGE_BODY else nullcontext():
             response = self._app.answer(request.method, request.target, request.origin, body)
-        self._call(deliver, response)
-
-    def _call(self, function: Callable[..., object], *arguments: object) -> None:
-        try:
-            self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:  # the loop has ended, and with it every connection that could want this
-            log.debug("The REST loop has ended")
+        self.call(deliver, response)
 
     def _stop_listening(self) -> None:
         if self._server is not None:

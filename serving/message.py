@@ -56,9 +56,15 @@ class Request:
     held: int = 0
     refusal: Response | None = None
 
+    def joined(self) -> bytes:
+        """The body as it was sent."""
+        if len(self.chunks) != 1:
+            self.chunks = [b"".join(self.chunks)]
+        return self.chunks[0]
+
     def body(self) -> bytes:
         """The body, decompressed, once; what cannot be decompressed is empty, as on the real server."""
-        data = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
+        data = self.joined()
         self.chunks.clear()
         return _inflate(data) if self.gzip else data
 

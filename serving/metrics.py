@@ -95,7 +95,12 @@ def runtime(model: str, api: str) -> Iterator[None]:
     """Measure one session run."""
     started = time.perf_counter()
     yield
-    _runtime_latency.observe(_microseconds(time.perf_counter() - started), model, api, "TF1")
+    ran(model, api, time.perf_counter() - started)
+
+
+def ran(model: str, api: str, seconds: float) -> None:
+    """Record how long a session run took."""
+    _runtime_latency.observe(_microseconds(seconds), model, api, "TF1")
 
 
 def examples(model: str, count: int) -> None:

@@ -49,7 +49,7 @@ def from_protos(
     timeout_s: float | None,
 ) -> dict[str, Output]:
     """Answer a request whose inputs are TensorProtos; missing ones are filled from the signature's defaults."""
-    _check_method(servable, signature)
+    check_method(servable, signature)
     _check_count(signature, inputs)
     tensors: dict[str, Array] = {}
     for alias in sorted(signature.inputs):
@@ -63,26 +63,36 @@ def from_protos(
         raise invalid(
             f"Inputs contains invalid name. Used request inputs: {used}, request input: {','.join(sorted(inputs))}"
         )
-    return run(model, servable, signature, tensors, output_filter, timeout_s)
+    return prepare(servable, signature, tensors, output_filter).run(model, timeout_s)
 
 
-def from_tensors(
-    model: str, servable: Servable, signature: Any, tensors: Mapping[str, Array], timeout_s: float | None
-) -> dict[str, Output]:
-    """Answer a request whose inputs are complete and converted."""
-    _check_method(servable, signature)
-    return run(model, servable, signature, tensors, (), timeout_s)
+@dataclass(frozen=True)
+class Call:
+    """One run of a signature that only has to be made."""
+
+    servable: Servable
+    feeds: dict[str, Array]
+    fetches: list[str]
+    declared: dict[str, int]
+
+    def run(self, model: str, timeout_s: float | None) -> dict[str, Output]:
+        """Make it, and wait for it."""
+        with metrics.runtime(model, "Predict"):
+            values = self.servable.run(self.feeds, self.fetches, timeout_s)
+        return self.outputs(values)
+
+    def outputs(self, values: Sequence[Array]) -> dict[str, Output]:
+        """The tensors of the run by their aliases."""
+        return {
+            alias: Output(_dtype_of(value, declared), value)
+            for (alias, declared), value in zip(self.declared.items(), values, strict=True)
+        }
 
 
-def run(
-    model: str,
-    servable: Servable,
-    signature: Any,
-    tensors: Mapping[str, Array],
-    output_filter: Sequence[str],
-    timeout_s: float | None,
-) -> dict[str, Output]:
-    """Run one signature on inputs by alias; returns the outputs asked for, or all."""
+def prepare(
+    servable: Servable, signature: Any, tensors: Mapping[str, Array], output_filter: Sequence[str] = ()
+) -> Call:
+    """The run of one signature on inputs by alias, for the outputs asked for, or all."""
     aliases = _chosen_outputs(signature, output_filter)
     feeds = {signature.inputs[alias].name: value for alias, value in tensors.items()}
     for value in feeds.values():
@@ -93,15 +103,11 @@ def run(
     fetches = [signature.outputs[alias].name for alias in aliases]
     if not fetches:
         raise invalid("Must specify at least one target to fetch or execute.")
-    with metrics.runtime(model, "Predict"):
-        values = servable.run(feeds, fetches, timeout_s)
-    return {
-        alias: Output(_dtype_of(value, signature.outputs[alias].dtype), value)
-        for alias, value in zip(aliases, values, strict=True)
-    }
+    return Call(servable, feeds, fetches, {alias: signature.outputs[alias].dtype for alias in aliases})
 
 
-def _check_method(servable: Servable, signature: Any) -> None:
+def check_method(servable: Servable, signature: Any) -> None:
+    """Raise ServingError INTERNAL for a signature that is not to be asked for predictions, if that is checked."""
     if servable.options.check_method_names and signature.method_name not in (PREDICT, CLASSIFY, REGRESS):
         raise ServingError(
             Code.INTERNAL,

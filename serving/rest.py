@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from serving import documents, exposition, inference, metrics, predict
+from serving import documents, exposition, inference, metrics, prediction
 from serving.codec import examples, reply
-from serving.codec.body import PredictBody
 from serving.codec.escape import decode, encode
 from serving.errors import Code, ServingError, invalid
 from serving.flags import Options
 from serving.manager import Manager
 from serving.message import JSON, Response, html_error
+from serving.prediction import Threads
 
 log = logging.getLogger(__name__)
 
@@ -104,14 +104,47 @@ class RestApp:
             return Response(200 if allowed else 400, b"", "text/html; charset=ISO-8859-1", self._cors)
         outcome = _Outcome()
         try:
-            content = self._dispatch(method, target, body, outcome)
-        except ServingError as error:
-            outcome.code = error.code
-            content = reply.error(error.message)
-        except _BadVersion:
+            result: bytes | Exception = self._dispatch(method, target, body, outcome)
+        except Exception as error:  # noqa: BLE001 - an answer is made of it, and a log entry if it is unexpected
+            result = error
+        return self._response(method, target, outcome, result)
+
+    def begin(
+        self, method: str, target: str, body: bytes, threads: Threads, deliver: Callable[[Response], None]
+    ) -> bool:
+        """Answer a prediction without a thread that waits; False, and nothing done, for everything else.
+
+        To be called in the event loop, in which `deliver` is called later.
+        """
+        if method != "POST" or not target.endswith(":predict") or target == self._metrics_path:
+            return False
+        outcome = _Outcome(api="predict")
+
+        def done(result: bytes | Exception) -> None:
+            deliver(self._response(method, target, outcome, result))
+
+        try:
+            wanted = _parse_target(method, target)
+            if wanted is None:
+                return False
+            outcome.model = wanted.model
+            lease = self._manager.acquire(wanted.model, wanted.version, wanted.label)
+            prediction.start(prediction.steps(lease, body), wanted.model, self._timeout_s, threads, done)
+        except Exception as error:  # noqa: BLE001 - as in `answer`
+            threads.call(done, error)
+        return True
+
+    def _response(self, method: str, target: str, outcome: _Outcome, result: bytes | Exception) -> Response:
+        """The response with the body, or with the error, that a request led to."""
+        if isinstance(result, bytes):
+            content = result
+        elif isinstance(result, ServingError):
+            outcome.code = result.code
+            content = reply.error(result.message)
+        elif isinstance(result, _BadVersion):
             outcome.code, content = Code.INVALID_ARGUMENT, b""
-        except Exception:
-            log.exception("Answering %s %s failed", method, target)
+        else:
+            log.error("Answering %s %s failed", method, target, exc_info=result)
             outcome.code = Code.INTERNAL
             content = reply.error("Internal error; the server's log says more")
         outcome.record()
@@ -126,18 +159,8 @@ class RestApp:
         return self._actions[wanted.action](wanted, body)
 
     def _predict(self, target: _Target, body: bytes) -> bytes:
-        request = PredictBody(body)
-        with self._manager.acquire(target.model, target.version, target.label) as handle:
-            name = request.signature_name or predict.DEFAULT_SIGNATURE
-            signature = handle.servable.signatures.get(name)
-            if signature is None:
-                raise invalid(f'Serving signature name: "{name}" not found in signature def')
-            inputs = {alias: info.dtype for alias, info in signature.inputs.items()}
-            if not inputs:
-                raise invalid(f"Failed to get input map for signature: {request.signature_name or 'DEFAULT'}")
-            tensors = request.tensors(inputs)
-            outputs = predict.from_tensors(target.model, handle.servable, signature, tensors, self._timeout_s)
-            return reply.predict({alias: (out.dtype, out.value) for alias, out in outputs.items()}, request.row_format)
+        lease = self._manager.acquire(target.model, target.version, target.label)
+        return prediction.wait(prediction.steps(lease, body), target.model, self._timeout_s)
 
     def _classify(self, target: _Target, body: bytes) -> bytes:
         name, request = examples.from_json(body)

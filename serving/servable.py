@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from serving import metrics, savedmodel, tflite, warmup
 from serving.batching.choice import Batching
+from serving.batching.dynamic import DynamicRunner
+from serving.batching.later import Later
 from serving.session import Session
 
 Array = npt.NDArray[Any]
@@ -74,6 +76,18 @@ class Servable:
         failed, or DEADLINE_EXCEEDED after `timeout_s` seconds.
         """
         return self._runner.run(feeds, fetches, (), timeout_s)
+
+    def start(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout_s: float | None, later: Later
+    ) -> Callable[[], None] | None:
+        """As `run`, but without waiting: `later.done` gets the tensors or the ServingError.
+
+        Returns what to call after `timeout_s`, if that is not looked after.
+        """
+        if isinstance(self._runner, DynamicRunner):
+            return self._runner.start(feeds, fetches, timeout_s, later)
+        later.run(self._runner.run, feeds, fetches, (), timeout_s)
+        return None
 
     def close(self) -> None:
         """Free the session and its variables; the caller makes sure that no request is running."""

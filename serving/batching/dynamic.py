@@ -1,20 +1,22 @@
 """Batch while busy: requests that arrive while their signature is being run are run together after that.
 
-Nothing ever waits for company. A request that finds a worker free runs in its own thread.
+Nothing ever waits for company. A request that finds a worker free runs at once.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy.typing as npt
 
 from serving.batching import merging
-from serving.batching.lanes import Lanes, Member, Outcome, deadline_exceeded
+from serving.batching.lanes import Lanes, Member, deadline_exceeded
+from serving.batching.later import Later, Outcome, unexpected
 from serving.batching.proof import Proof
 from serving.errors import Code, ServingError
 from serving.flags import CPUS
@@ -64,14 +66,29 @@ class DynamicRunner:
         timeout_s: float | None,
     ) -> list[Array]:
         """Feed, run and fetch by tensor name; raises what the request fails with when it is run alone."""
-        if timeout_s is not None and timeout_s > _FOREVER_S:
-            timeout_s = None  # locks cannot wait that long
+        timeout_s = _waitable(timeout_s)
         signature = None if targets else self._find(feeds, fetches)
         rows = _rows(feeds)
         if signature is None or signature.proof.refuted or not 0 < rows <= MOST_ROWS:
-            with self._permit(timeout_s):
-                return self._runner.run(feeds, fetches, targets, timeout_s)
+            return self._run_by_itself(feeds, fetches, targets, timeout_s)
         return self._run_in_lane(signature, Member(feeds, rows, timeout_s), tuple(fetches))
+
+    def start(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout_s: float | None, later: Later
+    ) -> Callable[[], None] | None:
+        """As `run`, but no thread waits. Returns what to call when the time is over, if the request is queued."""
+        timeout_s = _waitable(timeout_s)
+        signature = self._find(feeds, fetches)
+        rows = _rows(feeds)
+        if signature is None or signature.proof.refuted or not 0 < rows <= MOST_ROWS:
+            later.run(self._run_by_itself, feeds, fetches, (), timeout_s)
+            return None
+        member = Member(feeds, rows, timeout_s, later)
+        key = _key(signature, feeds, fetches)
+        if self._lanes.join(key, member):
+            later.submit(self._lead_on, key, signature, tuple(fetches), member)
+            return None
+        return partial(self._give_up, key, member)
 
     def close(self) -> None:
         """Free everything; no request is running."""
@@ -88,28 +105,43 @@ class DynamicRunner:
             return found
         return self._found[key]
 
+    def _run_by_itself(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], targets: Sequence[str], timeout_s: float | None
+    ) -> list[Array]:
+        with self._permit(timeout_s):
+            return self._runner.run(feeds, fetches, targets, timeout_s)
+
     def _run_in_lane(self, signature: Stackable, member: Member, fetches: tuple[str, ...]) -> list[Array]:
-        tensors = sorted((name, value.dtype.str, value.shape[1:]) for name, value in member.feeds.items())
-        key = (id(signature), fetches, *tensors)
+        key = _key(signature, member.feeds, fetches)
         batch = self._lanes.enter(key, member)
         if batch:
-            member.outcome = self._lead(key, signature, fetches, batch)
+            successor = self._lead(key, signature, fetches, batch)
+            if successor is not None and successor.later is not None:
+                successor.later.submit(self._lead_on, key, signature, fetches, successor)
         assert member.outcome is not None
         if isinstance(member.outcome, ServingError):
             raise ServingError(member.outcome.code, member.outcome.message)
         return member.outcome
 
-    def _lead(self, key: Hashable, signature: Stackable, fetches: Sequence[str], batch: list[Member]) -> Outcome:
-        """Run a batch, let the next thread in, and give the others their answers; returns that of the first."""
-        failed = ServingError(Code.INTERNAL, "Internal error; the server's log says more")
-        outcomes: list[Outcome] = [failed] * len(batch)
+    def _lead_on(self, key: Hashable, signature: Stackable, fetches: Sequence[str], leader: Member | None) -> None:
+        """Lead a batch, and the next one as long as its leader has no thread."""
+        while leader is not None:
+            leader = self._lead(key, signature, fetches, self._lanes.fill(key, leader))
+
+    def _lead(self, key: Hashable, signature: Stackable, fetches: Sequence[str], batch: list[Member]) -> Member | None:
+        """Run a batch, let the next leader in, and give all their answers; returns a leader without a thread."""
         try:
             outcomes = self._run_batch(signature, fetches, batch)
-        finally:
-            self._lanes.leave(key)
-            for member, outcome in zip(batch[1:], outcomes[1:], strict=True):
-                member.settle(outcome)
-        return outcomes[0]
+        except Exception:  # noqa: BLE001 - whatever it is, those who wait are to get an answer
+            outcomes = [unexpected()] * len(batch)
+        successor = self._lanes.leave(key)
+        for member, outcome in zip(batch, outcomes, strict=True):
+            member.settle(outcome)
+        return successor
+
+    def _give_up(self, key: Hashable, member: Member) -> None:
+        if self._lanes.withdraw(key, member):
+            member.settle(deadline_exceeded())
 
     def _run_batch(self, signature: Stackable, fetches: Sequence[str], batch: list[Member]) -> list[Outcome]:
         if len(batch) == 1 or signature.proof.refuted:
@@ -176,6 +208,17 @@ class DynamicRunner:
             yield
         finally:
             self._runs.release()
+
+
+def _waitable(timeout_s: float | None) -> float | None:
+    """The time limit, or none where it is longer than locks can wait."""
+    return None if timeout_s is not None and timeout_s > _FOREVER_S else timeout_s
+
+
+def _key(signature: Stackable, feeds: Mapping[str, Array], fetches: Sequence[str]) -> Hashable:
+    """What requests have in common that can be stacked."""
+    tensors = sorted((name, value.dtype.str, value.shape[1:]) for name, value in feeds.items())
+    return (id(signature), tuple(fetches), *tensors)
 
 
 def _rows(feeds: Mapping[str, Array]) -> int:

@@ -1,4 +1,7 @@
-"""Waiting without a timer: who finds the worker free goes on at once, who comes later is taken by the next."""
+"""Waiting without a timer: who finds the worker free goes on at once, who comes later is taken by the next.
+
+A request waits in its own thread, or in none: then `later` says how it goes on.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from typing import Any, Final, Literal
 
 import numpy.typing as npt
 
+from serving.batching.later import Later, Outcome
 from serving.errors import Code, ServingError
 
 Array = npt.NDArray[Any]
-Outcome = list[Array] | ServingError
 
 _LONGEST_WAIT_S: Final = threading.TIMEOUT_MAX
 
@@ -21,14 +24,17 @@ _LONGEST_WAIT_S: Final = threading.TIMEOUT_MAX
 class Member:
     """A request that may share a batch."""
 
-    __slots__ = ("deadline", "feeds", "gate", "outcome", "rows", "state")
+    __slots__ = ("deadline", "feeds", "gate", "later", "outcome", "rows", "state")
 
-    def __init__(self, feeds: Mapping[str, Array], rows: int, timeout_s: float | None) -> None:
+    def __init__(
+        self, feeds: Mapping[str, Array], rows: int, timeout_s: float | None, later: Later | None = None
+    ) -> None:
         self.feeds = feeds
         self.rows = rows
         self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self.outcome: Outcome | None = None
         self.state: Literal["queued", "taken", "leads"] = "queued"
+        self.later = later
         self.gate = threading.Lock()
         self.gate.acquire()
 
@@ -37,9 +43,12 @@ class Member:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     def settle(self, outcome: Outcome) -> None:
-        """Give the waiting thread its answer."""
+        """Give the request its answer."""
         self.outcome = outcome
-        self.gate.release()
+        if self.later is None:
+            self.gate.release()
+        else:
+            self.later.done(outcome)
 
 
 class Lane:
@@ -66,48 +75,61 @@ class Lanes:
 
         Raises DEADLINE_EXCEEDED when the member's time is over before that.
         """
+        if self.join(key, member):
+            return [member]
+        remaining = member.remaining()
+        in_time = member.gate.acquire(timeout=_LONGEST_WAIT_S if remaining is None else remaining)
+        # Whoever was made leader at the last moment has to lead, or nobody would.
+        if not in_time and (self.withdraw(key, member) or member.state != "leads"):
+            raise deadline_exceeded()
+        return self.fill(key, member) if member.state == "leads" else []
+
+    def join(self, key: Hashable, member: Member) -> bool:
+        """Whether `member` may lead a batch now; otherwise it is queued, to be taken or to lead later."""
         with self._lock:
             lane = self._lanes.setdefault(key, Lane())
             if lane.busy < self._workers:
                 lane.busy += 1
-                return [member]
+                return True
             lane.queue.append(member)
-        remaining = member.remaining()
-        if not member.gate.acquire(timeout=_LONGEST_WAIT_S if remaining is None else remaining):
-            self._give_up(key, lane, member)
-        return self._take(lane, member) if member.state == "leads" else []
+            return False
 
-    def leave(self, key: Hashable) -> None:
-        """Let the next thread in; for each time that `enter` returned a batch."""
+    def withdraw(self, key: Hashable, member: Member) -> bool:
+        """Whether `member` was still queued; then it is so no more."""
         with self._lock:
-            lane = self._lanes[key]
-            if lane.queue:
-                leader = lane.queue.popleft()
-                leader.state = "leads"
-                leader.gate.release()
-                return
-            lane.busy -= 1
-            if not lane.busy:
-                del self._lanes[key]
+            if member.state != "queued":
+                return False
+            self._lanes[key].queue.remove(member)
+            member.state = "taken"
+            return True
 
-    def _give_up(self, key: Hashable, lane: Lane, member: Member) -> None:
-        with self._lock:
-            state = member.state
-            if state == "queued":
-                lane.queue.remove(member)
-        if state == "leads":
-            self.leave(key)
-        raise deadline_exceeded()
-
-    def _take(self, lane: Lane, leader: Member) -> list[Member]:
+    def fill(self, key: Hashable, leader: Member) -> list[Member]:
+        """The batch of `leader` and those behind it in the queue."""
         batch, rows = [leader], leader.rows
         with self._lock:
+            lane = self._lanes[key]
             while lane.queue and rows + lane.queue[0].rows <= self._most_rows:
                 member = lane.queue.popleft()
                 member.state = "taken"
                 rows += member.rows
                 batch.append(member)
         return batch
+
+    def leave(self, key: Hashable) -> Member | None:
+        """Let the next request lead, once for each batch; returns it if it has no thread to do so."""
+        with self._lock:
+            lane = self._lanes[key]
+            if lane.queue:
+                leader = lane.queue.popleft()
+                leader.state = "leads"
+                if leader.later is not None:
+                    return leader
+                leader.gate.release()
+                return None
+            lane.busy -= 1
+            if not lane.busy:
+                del self._lanes[key]
+            return None
 
 
 def deadline_exceeded() -> ServingError:

@@ -34,6 +34,13 @@ class EchoApp:
             return Response(200, b"x" * (32 << 20))
         return Response(200, f"{method} {target} ".encode() + body)
 
+    def begin(self, method: str, target: str, body: bytes, threads: Any, deliver: Callable[[Response], None]) -> bool:
+        """Answers `/soon` from the event loop, everything else in a worker."""
+        if target != "/soon":
+            return False
+        threads.call(deliver, self.answer(method, target, None, body))
+        return True
+
 
 class Fixture:
     """A server with its app."""
@@ -99,6 +106,12 @@ def test_headers_and_their_order(http: Fixture) -> None:
 def test_pipelined_requests_are_answered_in_order(http: Fixture) -> None:
     asked = b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % number for number in range(50))
     assert re.findall(rb"GET /(\d+) ", http.exchange(asked)) == [b"%d" % number for number in range(50)]
+
+
+def test_requests_answered_in_the_event_loop_keep_their_order_and_do_not_pile_up(http: Fixture) -> None:
+    asked = b"".join(b"GET %s HTTP/1.1\r\n\r\n" % (b"/%d" % n if n % 7 == 0 else b"/soon") for n in range(5000))
+    answered = re.findall(rb"GET (/\w+) ", http.exchange(asked))
+    assert answered == [b"/%d" % n if n % 7 == 0 else b"/soon" for n in range(5000)]
 
 
 def test_a_connection_is_kept(http: Fixture) -> None:

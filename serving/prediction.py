@@ -1,0 +1,104 @@
+"""A REST prediction: what happens to it, and two ways to go through that, in a thread that waits or in none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from serving import metrics, predict
+from serving.batching.later import Later, Outcome
+from serving.codec import reply
+from serving.codec.body import PredictBody
+from serving.errors import ServingError, invalid
+from serving.lookup import Lease
+
+Steps = Generator[predict.Call, list[npt.NDArray[Any]], bytes]
+"""Gives out the run to make, takes its tensors, returns the reply's body."""
+
+
+class Threads(Protocol):
+    """Where the parts of a prediction run that nobody waits for."""
+
+    def submit(self, function: Callable[..., object], *arguments: object) -> object:
+        """Run a function in a worker."""
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Run a function in the event loop; from any thread."""
+
+    def call_later(self, delay_s: float, function: Callable[[], object]) -> Any:
+        """Run a function in the event loop after a time, unless the returned handle is cancelled; from the loop."""
+
+
+def steps(lease: Lease, body: bytes) -> Steps:
+    """What happens to a request with `body` for the version of `lease`; raises ServingError."""
+    request = PredictBody(body)
+    with lease as handle:
+        name = request.signature_name or predict.DEFAULT_SIGNATURE
+        signature = handle.servable.signatures.get(name)
+        if signature is None:
+            raise invalid(f'Serving signature name: "{name}" not found in signature def')
+        inputs = {alias: info.dtype for alias, info in signature.inputs.items()}
+        if not inputs:
+            raise invalid(f"Failed to get input map for signature: {request.signature_name or 'DEFAULT'}")
+        tensors = request.tensors(inputs)
+        predict.check_method(handle.servable, signature)
+        call = predict.prepare(handle.servable, signature, tensors)
+        values = yield call
+        outputs = call.outputs(values)
+        return reply.predict({alias: (out.dtype, out.value) for alias, out in outputs.items()}, request.row_format)
+
+
+def wait(taken: Steps, model: str, timeout_s: float | None) -> bytes:
+    """Go through the steps in this thread."""
+    call = next(taken)
+    try:
+        with metrics.runtime(model, "Predict"):
+            values = call.servable.run(call.feeds, call.fetches, timeout_s)
+    except BaseException:
+        taken.close()
+        raise
+    return _last(taken, values)
+
+
+def start(
+    taken: Steps, model: str, timeout_s: float | None, threads: Threads, done: Callable[[bytes | Exception], None]
+) -> None:
+    """Go through the steps in the event loop, in which this is called; the run is made in a worker.
+
+    What fails before the run is raised; `done` gets the rest, in the loop.
+    """
+    call = next(taken)
+    started = time.perf_counter()
+    timer: Any = None
+
+    def finish(outcome: Outcome) -> None:
+        if timer is not None:
+            timer.cancel()
+        if isinstance(outcome, ServingError):
+            taken.close()
+            done(outcome)
+            return
+        metrics.ran(model, "Predict", time.perf_counter() - started)
+        try:
+            body = _last(taken, outcome)
+        except Exception as error:  # noqa: BLE001 - `done` sees to it
+            done(error)
+        else:
+            done(body)
+
+    later = Later(threads.submit, lambda outcome: threads.call(finish, outcome))
+    give_up = call.servable.start(call.feeds, call.fetches, timeout_s, later)
+    if give_up is not None and timeout_s is not None:
+        timer = threads.call_later(timeout_s, give_up)
+
+
+def _last(taken: Steps, values: list[npt.NDArray[Any]]) -> bytes:
+    try:
+        taken.send(values)
+    except StopIteration as end:
+        body: bytes = end.value
+        return body
+    raise AssertionError("not reached: there is one run")
