@@ -93,7 +93,7 @@ doctor: .venv/.base ## what this machine has, what is missing, what to do
 
 .PHONY: test
 test: .venv/.dev ## all tests that need no Docker engine
-	$(BIN)/python -m pytest --ignore tests/smoke --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/smoke --ignore tests/soak --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: test-compose
 test-compose: .venv/.dev ## the tests that need a Docker engine
@@ -110,6 +110,10 @@ fuzz: .venv/.dev ## ten minutes of hostile requests against the engine
 .PHONY: bench
 bench: .venv/.dev ## how fast is the engine? ARGS=--quick; TARGETS=name=host:port puts a server beside (docs/benchmark.md)
 	$(BIN)/python -m bench --targets "$(TARGETS)" $(ARGS)
+
+.PHONY: soak
+soak: .venv/.dev ## fifty version switches under load: no failed request, no growing memory
+	$(BIN)/python -m pytest tests/soak -q -s --no-header --timeout 1800 $(ARGS)
 
 .PHONY: check
 check: .venv/.dev ## lint, types, and that locks and generated texts are up to date; changes nothing

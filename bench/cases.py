@@ -53,6 +53,11 @@ class Model:
 MODELS = tuple(Model(subject, form) for subject in SUBJECTS for form in FORMS)
 
 
+def model_named(name: str) -> Model:
+    """The model called `name`."""
+    return next(model for model in MODELS if model.name == name)
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """One model asked in one way by `clients` clients, each with one request under way at any time."""
