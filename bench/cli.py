@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench import cases
 from bundle import output
 from bundle.errors import UsageError
 
 _ENGINES = ("model-server", "fastapi", "bare")
+_RESULTS = Path(__file__).parent / "results"
 _QUICK = ("lenet-28/plain/rest-bytes", "lenet-28/plain/rest-json", "resnet-32/plain/rest-bytes")
 
 
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--slice", type=_positive, default=2, metavar="SECONDS", help="a slice (default: 2)")
     parser.add_argument("--generator", choices=("auto", "wrk", "own"), default="auto", help="for REST (default: auto)")
     parser.add_argument("--switches", type=_natural, default=None, help="version switches under load (default: 3)")
+    parser.add_argument("--output", type=Path, default=_RESULTS, metavar="FOLDER", help="default: bench/results")
     parser.add_argument("--quick", action="store_true", help="three cases at 1 and 16 clients, about two minutes")
     return parser
 
@@ -73,6 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
             targets=[Target.parse(text) for text in arguments.targets.split()],
             pace=Pace(arguments.rounds, arguments.slice, arguments.generator),
             switches=arguments.switches if arguments.switches is not None else 0 if selected else 3,
+            output=arguments.output,
             command=" ".join(["python -m bench", *sys.argv[1:]]),
         )
     )

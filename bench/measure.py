@@ -22,7 +22,7 @@ Start = Callable[[Model, Path], Engine | None]
 _ANSWERS_PER_CLIENT = 50
 """What a slice must hold for wrk, which counts what falls into a stretch of time, whole batches or not."""
 
-_TOLERANCE = 1e-2
+_TOLERANCE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)

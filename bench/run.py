@@ -19,8 +19,6 @@ from bench.results import REFERENCE, EngineFacts, Results
 from bundle import output
 from bundle.errors import BundleError
 
-RESULTS = Path(__file__).parent / "results"
-
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -31,21 +29,23 @@ class Plan:
     targets: Sequence[Target]
     pace: Pace
     switches: int
+    output: Path
     command: str
 
 
 def run(plan: Plan) -> Results:
-    """Measure everything in `plan`; what is there when it ends or is interrupted is in bench/results/<time>/."""
+    """Measure everything in `plan`; what is there when it ends or is interrupted is in <output>/<time>/."""
     began = datetime.datetime.now(datetime.timezone.utc)
-    folder = RESULTS / began.strftime("%Y-%m-%dT%H-%M-%S")
+    folder = plan.output / began.strftime("%Y-%m-%dT%H-%M-%S")
     results = Results(machine.describe(), plan.command, began.isoformat(timespec="seconds"))
-    savedmodels.prepare({case.model for case in plan.cases} | set(switch.models(plan.switches)))
+    models = list(dict.fromkeys(case.model for case in plan.cases))
+    savedmodels.prepare(models)
     # Beside the models: copies of versions are made in there.
     with tempfile.TemporaryDirectory(prefix="work-", dir=savedmodels.CACHE) as work:
         try:
             for model, cases in itertools.groupby(plan.cases, key=lambda case: case.model):
                 _measure_model(plan, model, list(cases), Path(work), results)
-            for model in switch.models(plan.switches):
+            for model in filter(switch.is_measured, models if plan.switches else []):
                 switch.measure(model, plan.switches, Path(work), results)
         finally:
             if results.cases or results.switches:
@@ -55,7 +55,7 @@ def run(plan: Plan) -> Results:
 
 def _measure_model(plan: Plan, model: Model, cases: Sequence[Case], work: Path, results: Results) -> None:
     starts = [*(ENGINES[name] for name in plan.engines), *(target.start for target in plan.targets)]
-    output.step(f"starting {', '.join([*plan.engines, *(target.name for target in plan.targets)])} on {model.name}")
+    output.step(f"starting engines on {model.name}")
     with measure.running(starts, model, work) as engines:
         if not engines:
             raise BundleError(f"there is no engine to measure {model.name} on; give --engines or --targets")

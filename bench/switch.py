@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from bench import generators, savedmodels
-from bench.cases import FROZEN, PLAIN, REST_BYTES, SUBJECTS, Case, Model
+from bench.cases import REST_BYTES, Case, Model
 from bench.engines.base import Engine
 from bench.engines.network import NetworkEngine
 from bench.engines.start import base_path, model_server
@@ -42,10 +42,9 @@ class Published:
         return self.available - self.appeared
 
 
-def models(switches: int) -> list[Model]:
-    """The models whose switches are measured; none when there are to be no switches."""
-    chosen = [subject for subject in SUBJECTS if subject.name in _SUBJECTS]
-    return [Model(subject, form) for subject in chosen for form in (PLAIN, FROZEN)] if switches else []
+def is_measured(model: Model) -> bool:
+    """Whether switches of `model` are measured: of those that are quick enough to show what a switch does."""
+    return model.subject.name in _SUBJECTS
 
 
 def publish(engine: Engine, base: Path, work: Path) -> Published:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bench import payloads, pictures
-from bench.cases import Case, Model
+from bench.cases import GRPC_TENSOR, REST_BYTES, Case, Model
 from bench.engines.base import Engine
 from bench.processes import Started
 from bench.sample import Sample, spending
@@ -23,7 +23,6 @@ NAME = "bare"
 BATCHES = {1: 1, 4: 4, 16: 16, 64: 32}
 """Clients to images per call: what a server can at best put together."""
 
-_START_S = 120.0
 _WARM_UP_S = 0.5
 _LEAST_CALLS = 3
 
@@ -35,15 +34,18 @@ class BareEngine(Engine):
         command = [sys.executable, "-m", "bench.engines.bare", str(folder), str(model.subject.image_size)]
         self._started = Started(command, work / f"{NAME}-{model.name}.log")
         super().__init__(NAME, model, self._started.tree)
-        if self._line() != "ready":
-            last_lines = self._started.last_lines()
+        try:
+            if self._line() != "ready":
+                last_lines = self._started.last_lines()
+                raise BundleError(f"{folder} could not be loaded to measure the bare function\n{last_lines}")
+        except BaseException:
             self.close()
-            raise BundleError(f"{folder} could not be loaded to measure the bare function\n{last_lines}")
+            raise
         self.start_s = time.monotonic() - self._started.began
 
     def answers(self, case: Case) -> bool:
         """Once per signature: how the image came makes no difference here."""
-        return case.takes_bytes or not case.is_rest
+        return case.payload in (REST_BYTES, GRPC_TENSOR)
 
     def warm_up(self, case: Case) -> float:
         """Call it for a moment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -45,9 +46,17 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    """Takes it well that clients leave without their answer, as wrk does."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def http_server(refuse: Any = lambda _: False, hang_up: Any = lambda _: False) -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server: Any = Server(("127.0.0.1", 0), Handler)
     server.asked, server.refuse, server.hang_up = 0, refuse, hang_up
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
