@@ -51,8 +51,20 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--alive-file", metavar="PATH", type=Path, help="touched at each look round, for a health check")
     watch.add_argument("--server", metavar="HOST", help="host of the server, when it is not on this machine")
     _add_rollouts(add)
+    _add_gate(add)
     add("doctor", _doctor, "what this machine has, what is missing, what to do")
     return parser
+
+
+def _add_gate(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    check = add("check", _check, "what the gate says about a SavedModel; publishes nothing")
+    check.add_argument("path", metavar="PATH", type=Path, help="the folder of one SavedModel version")
+    check.add_argument("--live", metavar="PATH", type=Path, help="compare with this version, not the one served now")
+    check.add_argument("--json", dest="as_json", action="store_true", help="print the report as JSON")
+    check.add_argument("--html", dest="page", metavar="FILE", type=Path, help="write the report as a page, with images")
+    _add_allowances(check)
+    serve = add("gate-serve", _gate_serve, "examine what is asked for in a folder, for commands with GATE_DIR set")
+    serve.add_argument("folder", metavar="FOLDER", type=Path, help="where requests and answers are")
 
 
 def _add_rollouts(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
@@ -72,14 +84,31 @@ def _add_rollouts(add: Callable[[str, Command, str], argparse.ArgumentParser]) -
     history.add_argument("--json", action="store_true", help="as JSON")
     publish.add_argument("--version", metavar="VERSION", type=int, help="its number, when it is to skip some")
     for gated in (publish, restore, canary):
-        gated.add_argument(
-            "--allow-signature-change", action="store_true", help="let it lack or change what the live version offers"
-        )
-        gated.add_argument(
-            "--allow-unmeasured", action="store_true", help="let it pass when there are no images to measure it with"
-        )
+        _add_allowances(gated)
     for watched in (publish, restore, promote):
         watched.add_argument("--no-watch", action="store_true", help="do not watch it for WATCH_SECONDS")
+
+
+def _add_allowances(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow-signature-change", action="store_true", help="let it lack or change what the live version offers"
+    )
+    command.add_argument(
+        "--allow-unmeasured", action="store_true", help="let it pass when there are no images to measure it with"
+    )
+
+
+def _check(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout.gate import command
+
+    names = [field.name for field in dataclasses.fields(command.Asked)]
+    return command.check(settings, command.Asked(**{name: getattr(arguments, name) for name in names}))
+
+
+def _gate_serve(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout.gate import command
+
+    return command.serve(settings, arguments.folder)
 
 
 def _up(settings: Settings, _: argparse.Namespace) -> int:

@@ -20,8 +20,11 @@ def run(
 ) -> Report:
     """The report on the SavedModel in the folder `candidate`, compared with the version in `live` if there is one.
 
-    Nothing of the candidate is run in this process, and nothing that it does reaches beyond the one that runs it.
+    Nothing of the candidate is run in this process, and nothing that it does reaches beyond the one that runs it. With
+    GATE_DIR set it is examined by the `rollout gate-serve` that watches that folder.
     """
-    from rollout.gate import examination
+    from rollout.gate import examination, remote
 
+    if settings.gate_dir != "none":
+        return remote.run(candidate, live, settings, allow_signature_change, allow_unmeasured)
     return examination.examine(candidate, live, settings, allow_signature_change, allow_unmeasured)

@@ -69,20 +69,17 @@ def _only_input(signature: Any) -> tuple[str, Any]:
 
 def _pixels(content: bytes, info: Any) -> NDArray[Any]:
     """[height, width, 3] in 0..255, as it is or in the size that the input declares."""
-    import io
-
-    from PIL import Image
+    import tensorflow as tf
 
     _, height, width, _ = _sides(info) or [_UNKNOWN] * 4
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            rgb = picture.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        picture = tf.io.decode_image(content, channels=3, expand_animations=False)
+    except (tf.errors.OpError, ValueError) as error:
         raise DoNotFit(f"an example is not an image: {error}") from error
-    wanted = (rgb.width if width == _UNKNOWN else width, rgb.height if height == _UNKNOWN else height)
-    if rgb.size != wanted:
-        rgb = rgb.resize(wanted, Image.Resampling.BILINEAR)
-    return np.asarray(rgb).astype(_dtype(info))
+    wanted = [has if side == _UNKNOWN else side for has, side in zip(picture.shape[:2], (height, width), strict=True)]
+    if wanted != list(picture.shape[:2]):
+        picture = tf.image.resize(picture, wanted)
+    return np.asarray(picture.numpy()).astype(_dtype(info))
 
 
 def _stacked(values: Sequence[Any]) -> NDArray[Any]:

@@ -1,0 +1,81 @@
+"""`rollout check`: what the gate says about a folder; and `rollout gate-serve`: be the gate that others ask."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import signal
+from pathlib import Path
+
+from bundle import files, output
+from bundle.errors import RefusedVersion, UsageError
+from bundle.settings import Settings
+from rollout import candidate, gate
+from rollout import model as models
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """The command line of `rollout check`; without `live` the version that is served now is compared with."""
+
+    path: Path
+    live: Path | None = None
+    as_json: bool = False
+    page: Path | None = None
+    allow_signature_change: bool = False
+    allow_unmeasured: bool = False
+
+
+def check(settings: Settings, asked: Asked) -> int:
+    """Print the report on a folder; exit status 0 when it would be published, that of RefusedVersion when not."""
+    folder = candidate.locate(asked.path)
+    if folder is None:
+        raise UsageError(f"{asked.path}: {candidate.examine(asked.path).problem}")
+    if asked.live is not None and not (asked.live / "saved_model.pb").is_file():
+        raise UsageError(f"{asked.live} holds no saved_model.pb; --live takes the folder of one version")
+    live = asked.live or models.find(settings).live_folder()
+    report = gate.run(
+        folder,
+        live,
+        settings,
+        allow_signature_change=asked.allow_signature_change,
+        allow_unmeasured=asked.allow_unmeasured,
+    )
+    if report.made is not None:
+        files.remove(report.made)
+    if asked.page is not None:
+        from rollout.gate import page
+
+        files.write_atomically(asked.page, page.html(report, folder, live))
+    if asked.as_json:
+        output.line(json.dumps(report.document(), indent=1))
+    else:
+        _print(report, folder, live, asked.page)
+    return 0 if report.passed else RefusedVersion.exit_status
+
+
+def serve(settings: Settings, folder: Path) -> int:
+    """Answer the requests in `folder` until SIGTERM or Ctrl-C; exit status 0."""
+    from rollout.gate.remote import Gate
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    served = Gate(folder, settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: served.stop())
+    served.serve()
+    return 0
+
+
+def _print(report: gate.Report, folder: Path, live: Path | None, page: Path | None) -> None:
+    output.line(f"{folder}, compared with {live or 'nothing: there is no live version'}")
+    output.line()
+    for line in report.table():
+        output.line(line)
+    output.line()
+    if page is not None:
+        output.line(f"as a page: {page}")
+    if report.passed:
+        output.line("It would be published. Do it: make publish FROM=" + str(folder))
+    else:
+        output.fail(f"it would be refused: {report.reason}")

@@ -1,0 +1,112 @@
+"""The files in GATE_DIR through which a gate is asked from another process or container.
+
+`<id>.request` and `<id>.answer` are JSON and appear in one step; `alive` is touched for as long as a gate looks after
+the folder. Paths in them must mean the same on both sides.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bundle import documents, files
+from bundle.settings import Settings
+from rollout.gate.report import Finding, Report
+
+REQUEST, ANSWER, ALIVE = ".request", ".answer", "alive"
+BEAT_S = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """The settings that decide about a candidate: those of the process that asks hold, not the gate's own."""
+
+    model_name: str
+    engine: str
+    server_memory: str
+    check_timeout_seconds: int
+    check_memory: str
+    min_accuracy: float
+    max_accuracy_drop: float
+    max_slowdown: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """The limits in `settings`."""
+        return cls(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(cls)})
+
+    def applied(self, settings: Settings) -> Settings:
+        """`settings` with these limits."""
+        return dataclasses.replace(settings, **dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is to be examined; an empty `live` is none."""
+
+    candidate: str
+    live: str
+    allow_signature_change: bool
+    allow_unmeasured: bool
+    limits: Limits
+
+    def text(self) -> str:
+        """The content of its file."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Request:
+        """The request in `path`; raises ValueError when it holds something else."""
+        request: Request = documents.read_as(cls, json.loads(path.read_text(encoding="utf-8")), "the request")
+        return request
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """A report, with the files that were made for the candidate in base64 by their path in the version."""
+
+    passed: bool
+    reason: str
+    findings: tuple[Finding, ...]
+    made: dict[str, str]
+
+    @classmethod
+    def of(cls, report: Report) -> Answer:
+        """The answer that carries `report`; its folder of made files is read, not removed."""
+        paths = [path for path in report.made.rglob("*") if path.is_file()] if report.made else []
+        made = {path.relative_to(report.made or path).as_posix(): _encoded(path) for path in paths}
+        return cls(report.passed, report.reason, report.findings, made)
+
+    def text(self) -> str:
+        """The content of its file."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Answer:
+        """The answer in `path`; raises ValueError when it holds something else."""
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
+        answer: Answer = documents.read_as(cls, document, "the answer")
+        for name in answer.made:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ValueError(f"{name} leads out of the version folder")
+        return answer
+
+    def report(self, folder: Path) -> Report:
+        """The report, with its made files written into `folder`."""
+        for name, content in self.made.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(base64.b64decode(content))
+        return Report(self.passed, self.reason, self.findings, folder if self.made else None)
+
+
+def put(folder: Path, name: str, text: str) -> None:
+    """Write a file of the queue in one step."""
+    files.write_atomically(folder / name, text)
+
+
+def _encoded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
