@@ -10,13 +10,18 @@ from typing import Any
 def read_as(hint: Any, value: Any, where: str = "the document") -> Any:
     """`value`, as json gives it, as an instance of `hint`; ValueError names the place that has another type.
 
-    Knows str, int, float, Any, T | None, tuple[T, ...] (a JSON list), dict[str, T] and dataclasses of such.
+    Knows str, int, float, bool, Any, Literal, T | None, tuple[T, ...] (a JSON list), dict[str, T], and dataclasses
+    of such.
     """
     if hint is Any:
         return value
     if dataclasses.is_dataclass(hint):
         return _read_dataclass(hint, value, where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ValueError(f"{where} is {value!r:.60}, expected one of {', '.join(map(str, arguments))}")
+        return value
     if type(None) in arguments:
         return None if value is None else read_as(arguments[0], value, where)
     if origin is tuple:

@@ -45,10 +45,10 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is to be examined; an empty `live` is none."""
+    """What is to be examined, and what it is compared with."""
 
     candidate: str
-    live: str
+    live: str | None
     allow_signature_change: bool
     allow_unmeasured: bool
     limits: Limits

@@ -29,7 +29,7 @@ def run(candidate: Path, live: Path | None, settings: Settings, allow_change: bo
     folder = settings.root / settings.gate_dir
     request = queue.Request(
         str(candidate.absolute()),
-        str(live.absolute()) if live else "",
+        str(live.absolute()) if live else None,
         allow_change,
         allow_unmeasured,
         queue.Limits.of(settings),
