@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bundle import manifest
 from bundle.errors import BundleError
+from rollout.variables import cut_off
 
 _SHARD = re.compile(r"variables\.data-\d{5}-of-(\d{5})")
 
@@ -90,7 +91,7 @@ def _why_no_saved_model(entry: Path) -> str:
 
 
 def _missing_variables(folder: Path) -> str:
-    """Which variable files are missing; whether there should be any at all only loading tells."""
+    """Which variable files are missing or too short; whether there should be any at all only loading tells."""
     variables = folder / "variables"
     names = {path.name for path in variables.iterdir()} if variables.is_dir() else set()
     shards = [match for match in map(_SHARD.fullmatch, names) if match]
@@ -101,7 +102,7 @@ def _missing_variables(folder: Path) -> str:
     wanted = int(shards[0].group(1)) if shards else 1
     if len(shards) < wanted:
         return f"variables/ holds {len(shards)} of {wanted} data files"
-    return ""
+    return cut_off(variables)
 
 
 def _incomplete(problem: str) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from bundle import files, manifest
 from bundle.settings import Settings
-from rollout import gate
+from rollout import candidate, gate
 from rollout.gate import Finding, Report, graph
 from tests.unit.bundle.parts import digest
 
@@ -135,6 +136,18 @@ def test_a_missing_file_is_named_before_anything_is_run(models: Path, settings: 
     report = gate.run(copy, models / "live", settings)
     assert report.table()[0].startswith("failed   files        variables/ holds 0 of 1 data files")
     assert len(report.findings) == 1
+
+
+def test_a_variable_file_that_is_cut_off_is_named_with_what_its_index_needs(
+    models: Path, settings: Settings, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(models / "elsewhere", tmp_path / "copy"))
+    assert candidate.examine(copy).problem == ""
+    data = copy / "variables" / "variables.data-00000-of-00001"
+    whole = data.stat().st_size
+    os.truncate(data, whole - 1)
+    report = gate.run(copy, None, settings)
+    assert report.reason == f"variables/{data.name} has {whole - 1} bytes, its index needs {whole}"
 
 
 def test_a_live_version_that_does_not_load_refuses_nobody(models: Path, settings: Settings, tmp_path: Path) -> None:
