@@ -1,4 +1,4 @@
-"""The drop watcher against real folders; that candidates load is taken for granted here (test_check.py does it)."""
+"""The drop watcher against real folders; that candidates pass is taken for granted here (see test_gated_drop.py)."""
 
 from __future__ import annotations
 
