@@ -28,6 +28,7 @@ from rollout.gate.version import Description, Example, MadeWarmup, Version
 WARMUP = Path(manifest.FOLDER, "tf_serving_warmup_requests")
 
 _TIMED_IMAGES = 16
+_WARMUP_IMAGES = 32
 
 
 class Ended(Exception):
@@ -45,8 +46,7 @@ def examine(folder: Path, live: Path | None, settings: Settings, allow_change: b
         examination = Examination(Version(folder, worker), settings, allow_change, allow_unmeasured)
         examination.add(Finding("files", "passed", found.wholeness.value))
         if live is not None:
-            # It starts beside the candidate and waits for it now and then: no time of its own is at stake.
-            other = stack.enter_context(Worker(live, 2 * settings.check_timeout_seconds, memory))
+            other = stack.enter_context(Worker(live, settings.check_timeout_seconds, memory))
             examination.live = Version(live, other)
         with contextlib.suppress(Ended):
             examination.run()
@@ -136,7 +136,7 @@ class Examination:
         return self.add(Finding("warmup", "passed", detail, figures=figures))
 
     def _make_warmup(self) -> None:
-        images = [example.image for example in self._all_examples()][: max(_TIMED_IMAGES, 32)]
+        images = [example.image for example in self._all_examples()][:_WARMUP_IMAGES]
         with self._or_end("warmup", "it does not answer"):
             made = self.candidate.make_warmup(self._settings.model_name, images)
         without = "; ".join(f"none for {name}: {why}" for name, why in made.without.items())

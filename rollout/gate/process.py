@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -72,12 +73,15 @@ def launch(folder: Path, channel: int, scratch: Path, output: IO[bytes]) -> Proc
 class Worker:
     """A process that holds the version in `folder`, for as long as the block runs and within its limits.
 
-    `timeout_s` is for all of its answers together, `memory_bytes` for its resident memory.
+    `timeout_s` is for all of its answers together: while it is asked nothing its time stands still. `memory_bytes` is
+    for its resident memory.
     """
 
     def __init__(self, folder: Path, timeout_s: float, memory_bytes: int) -> None:
         self.folder = folder
         self._timeout_s = timeout_s
+        self._left_s = timeout_s
+        self._deadline = math.inf
         self._memory_bytes = memory_bytes
         self._killed_because = ""
         self._status: int | None = None
@@ -90,6 +94,7 @@ class Worker:
             self._process = launch(folder.absolute(), theirs.fileno(), self._scratch, self._output)
         finally:
             theirs.close()
+        self._seen = psutil.Process(self._process.pid)
         self._watcher = threading.Thread(target=self._watch, name=f"gate-{self._process.pid}", daemon=True)
         self._watcher.start()
 
@@ -108,25 +113,27 @@ class Worker:
 
         Raises Failed when the version does not, Died when the process is gone.
         """
+        began = time.monotonic()
+        self._deadline = began + self._left_s
         try:
             self._connection.send_bytes(json.dumps({"do": do, **arguments}).encode())
             answer = json.loads(self._connection.recv_bytes(_LARGEST_ANSWER_BYTES))
         except (OSError, EOFError, ValueError, RecursionError):
             raise Died(self._how_it_ended()) from None
+        self._deadline = math.inf
+        self._left_s -= time.monotonic() - began
         if "error" in answer:
             raise Failed(str(answer["error"]))
         return answer["answer"]
 
     def _watch(self) -> None:
         """Kill the process when it has taken its time or its memory."""
-        deadline = time.monotonic() + self._timeout_s
-        process = psutil.Process(self._process.pid)
         while not self._over.wait(_LOOK_EVERY_S):
             try:
-                taken = process.memory_info().rss
+                taken = self._seen.memory_info().rss
             except psutil.Error:
                 return None
-            if time.monotonic() > deadline:
+            if time.monotonic() > self._deadline:
                 return self._kill(f"it took longer than {self._timeout_s:g} s (CHECK_TIMEOUT_SECONDS) and was killed")
             if taken > self._memory_bytes:
                 most = self._memory_bytes >> 20
