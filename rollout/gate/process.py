@@ -160,6 +160,8 @@ class Worker:
         self._status = self._process.wait()
         if self._killed_because:
             return self._killed_because
+        if self._status == -signal.SIGKILL:
+            return "its process was killed from outside, as the kernel does when memory runs out"
         status = self._status
         how = f"status {status}" if status >= 0 else f"signal {-status} ({signal.Signals(-status).name})"
         return f"its process ended with {how}: {self._last_words()}"

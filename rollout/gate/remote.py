@@ -35,7 +35,7 @@ def run(candidate: Path, live: Path | None, settings: Settings, allow_change: bo
         queue.Limits.of(settings),
     )
     name = uuid.uuid4().hex
-    _require_gate(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     queue.put(folder, name + queue.REQUEST, request.text())
     try:
         answer = _wait(folder, folder / (name + queue.ANSWER))
@@ -46,8 +46,9 @@ def run(candidate: Path, live: Path | None, settings: Settings, allow_change: bo
 
 
 def _wait(folder: Path, path: Path) -> queue.Answer:
+    began = time.time()
     while not path.exists():
-        _require_gate(folder)
+        _require_gate(folder, began)
         time.sleep(_LOOK_S)
     try:
         return queue.Answer.read(path)
@@ -55,12 +56,13 @@ def _wait(folder: Path, path: Path) -> queue.Answer:
         raise BundleError(f"the gate in {folder} gave no answer that can be read: {error}") from error
 
 
-def _require_gate(folder: Path) -> None:
+def _require_gate(folder: Path, asked: float) -> None:
+    """Raise when there was no sign of life for too long; a gate that begins beside us gets the time to."""
     try:
-        silent_s = time.time() - (folder / queue.ALIVE).stat().st_mtime
+        sign = (folder / queue.ALIVE).stat().st_mtime
     except FileNotFoundError:
-        silent_s = float("inf")
-    if silent_s > _SILENCE_S:
+        sign = asked
+    if time.time() - max(sign, asked) > _SILENCE_S:
         raise BundleError(
             f"no gate looks after {folder} (GATE_DIR): start one with `rollout gate-serve {folder}`, "
             "or set GATE_DIR=none to check here"
