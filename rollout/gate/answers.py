@@ -80,8 +80,7 @@ def accuracy(answered: Sequence[Answered], settings: Settings) -> Finding:
             live = each.live_right / count
             figures[f"live accuracy on {each.whose}"] = live
             text += f" (live: {live:.4f})"
-            # One image more or less says nothing, however few there are.
-            if live - own > settings.max_accuracy_drop and each.live_right - each.right > 1:
+            if each.live_right - each.right > _may_lose(count, settings):
                 problems.append(
                     f"accuracy {own:.4f} is {live - own:.4f} below the live version's {live:.4f} on {count} examples "
                     f"of {each.whose}; at most {settings.max_accuracy_drop:g} is allowed (MAX_ACCURACY_DROP)"
@@ -96,6 +95,11 @@ def accuracy(answered: Sequence[Answered], settings: Settings) -> Finding:
         remedy = "train it better; if this is how it should be, set the limit for this one command"
         return Finding("accuracy", "failed", "; ".join(problems), remedy, figures)
     return Finding("accuracy", "passed", "; ".join(told), figures=figures)
+
+
+def _may_lose(count: int, settings: Settings) -> float:
+    """How many of `count` images may be lost: one says nothing, however few there are; the rest is for rounding."""
+    return max(1, settings.max_accuracy_drop * count) + 1e-6
 
 
 def agreement(answered: Sequence[Answered]) -> Finding:
