@@ -14,15 +14,19 @@ from bench.cases import REST_BYTES, REST_JSON, Case, Model
 from bench.engines.base import Engine
 from bench.engines.network import NetworkEngine
 from bench.results import CaseResult
+from bench.sample import Sample
 from bundle import output
 from bundle.errors import BundleError
 
+Round = dict[str, Sample]
 Start = Callable[[Model, Path], Engine | None]
 
 _ANSWERS_PER_CLIENT = 50
 """What a slice must hold for wrk, which counts what falls into a stretch of time, whole batches or not."""
 
 _TOLERANCE = 1e-3
+_DISTURBED = 0.1
+"""Share of the machine's CPU that other processes may take in a slice."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,12 +81,8 @@ def interleaved(engines: Sequence[Engine], case: Case, pace: Pace) -> CaseResult
     quickest = {engine.name: _warm_up(engine, case) for engine in engines}
     servers = [quickest[engine.name] for engine in engines if isinstance(engine, NetworkEngine)]
     generator = _generator(case, pace, min(servers, default=0.0))
-    result = CaseResult(case, generator, {engine.name: [] for engine in engines})
-    for _ in range(pace.rounds):
-        for engine in engines:
-            with awake(engine):
-                result.samples[engine.name].append(engine.measure(case, pace.slice_s, generator))
-    return result
+    rounds = _quietest(lambda: _round(engines, case, pace.slice_s, generator), pace.rounds)
+    return CaseResult(case, generator, {engine.name: [each[engine.name] for each in rounds] for engine in engines})
 
 
 def report_progress(result: CaseResult) -> None:
@@ -94,6 +94,27 @@ def report_progress(result: CaseResult) -> None:
         failed = sum(sample.failed for sample in result.samples[engine])
         parts.append(f"{engine} {result.rate(engine).median:.0f}/s{times}{f', {failed} FAILED' if failed else ''}")
     output.step(f"{result.case.name} c={result.case.clients} [{result.generator}]: {', '.join(parts)}")
+
+
+def _quietest(measure: Callable[[], Round], count: int) -> list[Round]:
+    """`count` rounds; those that were disturbed are measured again, up to `count` times."""
+    rounds: list[Round] = []
+    while sum(_disturbance(each) <= _DISTURBED for each in rounds) < count and len(rounds) < 2 * count:
+        rounds.append(measure())
+    return sorted(rounds, key=_disturbance)[:count]
+
+
+def _round(engines: Sequence[Engine], case: Case, slice_s: float, generator: str) -> Round:
+    samples = {}
+    for engine in engines:
+        with awake(engine):
+            samples[engine.name] = engine.measure(case, slice_s, generator)
+    return samples
+
+
+def _disturbance(samples: Round) -> float:
+    """The largest share of the machine that others took while it was measured."""
+    return max(sample.others_share or 0.0 for sample in samples.values())
 
 
 def _ask(engine: NetworkEngine, case: Case) -> list[float]:

@@ -20,7 +20,8 @@ Engines are measured in turn, a slice of each per round; those that wait are sto
 median of its rounds. The ratio says how many times the rate of the engine {reference} has, round by round: median,
 lowest to highest.
 CPU is the engine's, in seconds per 1000 images. `load` is the share of the machine's CPU that the load generator took,
-`rest` that of processes that have nothing to do with it. Which generator was used stands in the last column.
+`rest` that of processes that have nothing to do with it; rounds with more than a tenth of that are measured again,
+up to twice as often as asked for. Which generator was used stands in the last column.
 """
 
 _CASES = ["engine", "images/s", "p50 ms", "p99 ms", "CPU s/1000", "failed", "ratio", "load", "rest", "generator"]
