@@ -16,6 +16,7 @@ from rollout.gate import sandbox
 outside, port = Path(sys.argv[1]), int(sys.argv[2])
 missing = sandbox.enter(Path.cwd(), os.getppid())
 Path("inside").write_text("allowed")
+channel, _ = socket.socketpair()
 tries = {
     "write": lambda: outside.write_text("gone"),
     "truncate": lambda: os.truncate(outside, 0),
@@ -24,6 +25,7 @@ tries = {
     "make": lambda: (outside.parent / "new").mkdir(),
     "link": lambda: os.link(outside, "linked"),
     "connect": lambda: socket.create_connection(("127.0.0.1", port), 5),
+    "channel": lambda: open(f"/proc/self/fd/{channel.fileno()}", "wb"),
     "signal": lambda: os.kill(os.getppid(), 0),
 }
 done = []
