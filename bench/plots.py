@@ -22,6 +22,7 @@ def write(results: Results, folder: Path) -> None:
 
 def _write(title: str, results: Sequence[CaseResult], path: Path) -> None:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     payloads = list(dict.fromkeys(result.case.payload for result in results))
     figure = Figure(figsize=(3.2 * len(payloads), 5.5), layout="constrained")
@@ -33,7 +34,11 @@ def _write(title: str, results: Sequence[CaseResult], path: Path) -> None:
         _draw(rows[1][column], of_payload, _p99)
         rows[0][column].set_title(payload)
         rows[1][column].set_xlabel("clients")
+        rows[0][column].set_ylim(bottom=0)
         rows[1][column].set_yscale("log")
+        rows[1][column].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        rows[1][column].yaxis.set_major_formatter("{x:g}")
+        rows[1][column].yaxis.set_minor_formatter(NullFormatter())
     rows[0][0].set_ylabel("images/s")
     rows[1][0].set_ylabel("p99, ms")
     rows[0][0].legend()
