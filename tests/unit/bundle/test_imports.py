@@ -12,12 +12,14 @@ import pytest
 
 from tests.unit.bundle.parts import PROJECT
 
-PACKAGES = ("bundle", "trainer", "serving", "rollout")
+PACKAGES = ("bundle", "trainer", "serving", "rollout", "bench")
 MAY_IMPORT = {
     "bundle": {"bundle"},
     "trainer": {"bundle", "trainer"},
     "serving": {"bundle", "serving"},
     "rollout": {"bundle", "rollout", "serving"},
+    # It makes SavedModels as the trainer does; engines it only meets over the network.
+    "bench": {"bench", "bundle", "trainer"},
 }
 ROLLOUT_FROM_SERVING = {"serving.servable", "serving.warmup", "serving.errors"}
 HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib")
