@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -57,18 +55,15 @@ def staged(source: Path, base_path: Path, quarantine: Path) -> Iterator[Path]:
     if not (source / "saved_model.pb").is_file():
         raise UsageError(f"{source} holds no saved_model.pb; give the folder of one SavedModel version")
     _prepare_base_path(base_path)
-    with _explained(source, base_path), files.lock(base_path / LOCK_NAME):
-        sweep(base_path, quarantine)
-        folder = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base_path))
-        holder = os.open(folder, os.O_RDONLY)
-        fcntl.flock(holder, fcntl.LOCK_EX)
-    try:
+    with contextlib.ExitStack() as stack:
+        with _explained(source, base_path), files.lock(base_path / LOCK_NAME):
+            sweep(base_path, quarantine)
+            folder = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base_path))
+            stack.enter_context(files.held(folder))
+            stack.callback(files.remove, folder)
         with _explained(source, base_path):
             _copy(source, folder)
         yield folder
-    finally:
-        files.remove(folder)
-        os.close(holder)
 
 
 def go_live(
@@ -110,22 +105,10 @@ def _explained(source: Path, base_path: Path) -> Iterator[None]:
 def sweep(base_path: Path, quarantine: Path) -> None:
     """Clear what killed processes left in `base_path`. Call with the publish lock held."""
     for leftover in (*base_path.glob(f"{STAGING_PREFIX}*"), *base_path.glob(f"{RETIRED_PREFIX}*")):
-        if not _is_held(leftover):
+        if not files.is_held(leftover):
             files.remove(leftover)
     for hidden in base_path.glob(f"{HIDDEN_PREFIX}*"):
         _finish_withdrawal(hidden, quarantine)
-
-
-def _is_held(staging: Path) -> bool:
-    """Whether the process that stages here is alive."""
-    descriptor = os.open(staging, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _finish_withdrawal(hidden: Path, quarantine: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bundle import output
+from bundle import files, output
 from bundle.errors import BundleError
 from bundle.models_config import base_path_of
 from bundle.settings import Settings
@@ -14,6 +15,8 @@ from bundle.versions import version_folders
 from rollout import ledger, model, prediction, release, stack, waiting
 from rollout.engines.base import Engine
 from rollout.engines.choose import build, choose
+
+_TRAINED_PREFIX = ".trained-"
 
 
 def up(settings: Settings) -> int:
@@ -76,13 +79,27 @@ def train(settings: Settings, arguments: Sequence[str]) -> int:
 def _train_and_release(engine: Engine, released_to: model.Model, arguments: Sequence[str]) -> int:
     """The trainer leaves its version in RUNS_DIR, and it goes live as any other does."""
     settings = released_to.settings
-    settings.runs_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".trained-", dir=settings.runs_dir) as folder:
-        trained = Path(folder, settings.model_name)
+    with _scratch(settings.runs_dir) as folder:
+        trained = folder / settings.model_name
         status = engine.train(["--output", str(trained.relative_to(settings.runs_dir)), *arguments])
         if status == 0:
             release.release(released_to, release.Order(trained, "train"))
     return status
+
+
+@contextlib.contextmanager
+def _scratch(runs_dir: Path) -> Iterator[Path]:
+    """A folder in RUNS_DIR that is gone afterwards; sweeps what killed commands left."""
+    runs_dir.mkdir(parents=True, exist_ok=True)
+    for leftover in runs_dir.glob(f"{_TRAINED_PREFIX}*"):
+        if not files.is_held(leftover):
+            files.remove(leftover)
+    folder = Path(tempfile.mkdtemp(prefix=_TRAINED_PREFIX, dir=runs_dir))
+    with files.held(folder):
+        try:
+            yield folder
+        finally:
+            files.remove(folder)
 
 
 def _base_path(settings: Settings) -> Path:
