@@ -83,6 +83,14 @@ abort: .venv/.base ## end the canary; the live version was never touched
 history: .venv/.base ## what happened to each version: who, when, from where, why
 	$(BIN)/rollout history $(ARGS)
 
+.PHONY: prove
+prove: .venv/.base ## the proof: a day of rollouts, good and bad, under load; writes docs/prove.md (ENGINE=embedded for Docker)
+	$(BIN)/python -m rollout.prove $(ARGS)
+
+.PHONY: chaos
+chaos: .venv/.dev ## kill -9 of publisher, drop watcher and server at random moments during 50 releases
+	CHAOS_RELEASES=50 $(BIN)/python -m pytest tests/chaos -q --no-header --timeout 900 $(ARGS)
+
 .PHONY: smoke-test
 smoke-test: .venv/.dev ## is what is running right? also on another machine: make smoke-test HOST=name[:port]
 	$(BIN)/python -m pytest tests/smoke -q --no-header -p no:cacheprovider $(ARGS)

@@ -63,6 +63,8 @@ class Dropbox:
             return self.refuse(claim, "it changed while it was claimed: its saved_model.pb is gone")
         try:
             self._release(claim, candidate)
+        except release.Refused as error:
+            self.refuse(claim, error.reason)
         except BundleError as error:
             if claim.exists():
                 self.refuse(claim, str(error))

@@ -22,6 +22,14 @@ from rollout.model import Model
 _LOCK_NAME = ".release.lock"
 
 
+class Refused(RefusedVersion):
+    """The gate turned a candidate down; `reason` is what it said."""
+
+    def __init__(self, origin: str, reason: str) -> None:
+        super().__init__(f"{origin} was refused: {reason}")
+        self.reason = reason
+
+
 @dataclasses.dataclass(frozen=True)
 class Order:
     """What is to be released and how. `origin` is what the ledger says it came from.
@@ -96,6 +104,8 @@ def watch(model: Model, number: int, before: observe.Counters | None, interrupti
     try:
         with interruption.allowed():
             observe.watch(model, number, before)
+        if model.live() != number:
+            output.warn(f"version {number} was taken out while it was watched")
     except observe.Breach as breach:
         back = rollback.roll_back(model, None, f"automatic: {breach}")
         raise RefusedVersion(f"version {number} was rolled back to {back}: {breach}") from breach
@@ -119,7 +129,7 @@ def _gate(model: Model, order: Order, staged: Path) -> gate.Report:
 
 
 def pass_gate(model: Model, order: Order, staged: Path) -> None:
-    """Raise RefusedVersion unless the gate lets the staged copy pass; its verdicts go into the ledger.
+    """Raise Refused unless the gate lets the staged copy pass; its verdicts go into the ledger.
 
     It is measured against the version that is live at the end: somebody may roll back meanwhile.
     """
@@ -131,7 +141,7 @@ def pass_gate(model: Model, order: Order, staged: Path) -> None:
     event = ledger.CHECKED if report.passed else ledger.REFUSED
     model.ledger.append(event, origin=order.origin, reason=report.reason, verdicts=verdicts, figures=figures)
     if not report.passed:
-        raise RefusedVersion(f"{order.origin} was refused: {report.reason}")
+        raise Refused(order.origin, report.reason)
 
 
 def go_live(model: Model, order: Order, staged: Path) -> Version:
@@ -170,7 +180,11 @@ def _still_there(model: Model, number: int) -> None:
 def turn(model: Model) -> Iterator[None]:
     """Wait until no other release of this model is under way, and write down what killed ones left to be said."""
     model.base_path.mkdir(parents=True, exist_ok=True)
-    with files.lock(model.base_path / _LOCK_NAME):
+
+    def taken() -> None:
+        output.step(f"another release of {model.name} is under way; waiting for it to end")
+
+    with files.lock(model.base_path / _LOCK_NAME, taken):
         labels.sweep(model)
         reconcile.reconcile(model)
         yield

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import requests
 
@@ -69,19 +70,21 @@ def traffic(serving: Bundle) -> Iterator[Traffic]:
     assert not made.failures, made.failures[:3]
 
 
-def _ask(serving: Bundle, images: list[dict[str, str]], version: int) -> np.ndarray[Any, Any]:
+def _ask(serving: Bundle, images: list[dict[str, str]], which: str) -> np.ndarray[Any, Any]:
+    """Logits of the version that `which` names, as in a path; of the live one when it is empty."""
     body = {"signature_name": "serving_bytes", "instances": images}
-    reply = requests.post(f"{serving.url}/v1/models/{MODEL}/versions/{version}:predict", json=body, timeout=30)
+    path = f"{MODEL}/{which}" if which else MODEL
+    reply = requests.post(f"{serving.url}/v1/models/{path}:predict", json=body, timeout=30)
     return np.array(reply.json()["predictions"])
 
 
 def test_train_publishes_version_2_under_traffic(serving: Bundle, traffic: Traffic) -> None:
     """No request fails, and each is answered by one version as a whole."""
-    first = _ask(serving, traffic.images, 1)
+    first = _ask(serving, traffic.images, "versions/1")
     began = time.monotonic()
     output = serving.must("rollout", "train", EPOCHS="2", SEED="7")
     assert "version 2 is AVAILABLE" in output
-    second = _ask(serving, traffic.images, 2)
+    second = _ask(serving, traffic.images, "versions/2")
     assert np.abs(first - second).max() > 10 * TOLERANCE, "two trainings with other seeds gave the same model"
     until(lambda: serving.available() == [2], "version 1 to be unloaded")
     traffic.stopping.set()
@@ -91,7 +94,7 @@ def test_train_publishes_version_2_under_traffic(serving: Bundle, traffic: Traff
     assert by_version == sorted(by_version), "the old version answered after the new one"
 
 
-def _same(answer: list[list[float]], expected: np.ndarray[Any, Any]) -> bool:
+def _same(answer: npt.ArrayLike, expected: np.ndarray[Any, Any]) -> bool:
     return bool(np.allclose(answer, expected, atol=TOLERANCE))
 
 
@@ -107,6 +110,29 @@ def test_a_slow_copy_goes_live(serving: Bundle, traffic: Traffic) -> None:
         assert serving.available() == [before], "it went live before it was whole"
     until(lambda: serving.available() == [before + 1], "the dropped copy to be served")
     until(lambda: not any(serving.drop.iterdir()), "the drop folder to be empty")
+
+
+def test_a_canary_answers_under_its_label_alone_until_it_is_promoted(serving: Bundle, traffic: Traffic) -> None:
+    live = max(serving.available())
+    config = (serving.root / "models.config").read_bytes()
+    images, candidate = _examples(serving.base_path / "1", 4)
+    stable = _ask(serving, images, f"versions/{live}")
+    assert np.abs(stable - candidate).max() > 10 * TOLERANCE
+    serving.must("rollout", "canary", str(serving.base_path / "1"))
+    assert _same(_ask(serving, images, "labels/canary"), candidate)
+    for path in ("", "labels/stable"):
+        assert _same(_ask(serving, images, path), stable)
+    status, output = serving.run("rollout", "rollback")
+    assert (status, "make promote, or make abort" in output) == (2, True)
+    serving.must("rollout", "promote")
+    assert serving.available() == [live + 1]
+    assert _same(_ask(serving, images, ""), candidate)
+    assert (serving.root / "models.config").read_bytes() == config
+    serving.must("rollout", "rollback")
+    assert serving.available() == [live]
+    assert _same(_ask(serving, images, ""), stable)
+    history = serving.must("rollout", "history")
+    assert all(event in history for event in ("canary", "promoted", "rolled-back"))
 
 
 BAD: dict[str, str] = {

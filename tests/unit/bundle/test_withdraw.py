@@ -88,3 +88,36 @@ def test_a_move_that_fails_brings_the_old_name_back(base: Path, other_file_syste
     assert (base / "2" / "saved_model.pb").is_file()
     assert sorted(path.name for path in base.iterdir()) == ["1", "2"]
     assert [path.name for path in other_file_system.iterdir()] == ["2"]
+
+
+def test_a_withdrawal_that_was_cut_short_is_finished_by_the_next_publish(base: Path, tmp_path: Path) -> None:
+    """kill -9 on the way to another file system: hidden, its reason written, the copy under way."""
+    quarantine = tmp_path / "q"
+    expected = digest(base / "2")
+    (base / "2").rename(base / f"{publish.HIDDEN_PREFIX}2")
+    make_version(quarantine / "2", b"an earlier one")
+    make_version(quarantine / ".arriving-2-2", b"half")
+    for name in ("2", "2-2"):
+        (quarantine / f"{name}.reason.txt").write_text("why not\n")
+    publish.publish(base / "1", base, quarantine)
+    assert digest(quarantine / "2-2") == expected
+    assert list(version_folders(base)) == [1, 3]
+    assert not list(base.glob(f"{publish.HIDDEN_PREFIX}*"))
+    assert not list(quarantine.glob(".arriving-*"))
+
+
+def test_a_withdrawal_that_had_arrived_loses_its_old_copy(base: Path, tmp_path: Path) -> None:
+    quarantine = tmp_path / "q"
+    publish.withdraw(base, 2, quarantine, "why not")
+    make_version(base / f"{publish.HIDDEN_PREFIX}2", b"two")
+    publish.publish(base / "1", base, quarantine)
+    assert not list(base.glob(f"{publish.HIDDEN_PREFIX}*"))
+    assert sorted(path.name for path in quarantine.iterdir()) == ["2", "2.reason.txt"]
+
+
+def test_a_copy_that_is_still_staged_by_somebody_is_not_swept(base: Path, tmp_path: Path) -> None:
+    quarantine = tmp_path / "q"
+    with publish.staged(base / "1", base, quarantine) as mine:
+        publish.publish(base / "2", base, quarantine)
+        assert publish.go_live(mine, base, quarantine).number == 4
+    assert list(version_folders(base)) == [1, 2, 3, 4]

@@ -40,7 +40,7 @@ def processor_time_s(root: Path, *arguments: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("status",), ("watch", "--help"), ("down",)])
+@pytest.mark.parametrize("arguments", [("--help",), ("status",), ("history",), ("watch", "--help"), ("down",)])
 def test_it_answers_within_300_ms(root: Path, base: Path, arguments: tuple[str, ...]) -> None:
     make_version(base / "1")
     took = min(processor_time_s(root, *arguments) for _ in range(3))  # The first call may have to compile.
@@ -48,7 +48,8 @@ def test_it_answers_within_300_ms(root: Path, base: Path, arguments: tuple[str, 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"), [(("--help",), 0), (("status",), 1), (("down",), 0), (("logs", "--no-follow"), 0)]
+    ("arguments", "status"),
+    [(("--help",), 0), (("status",), 1), (("history",), 0), (("down",), 0), (("logs", "--no-follow"), 0)],
 )
 def test_it_imports_nothing_heavy(root: Path, arguments: tuple[str, ...], status: int) -> None:
     answer = rollout(root, *arguments, script=REPORT)

@@ -69,6 +69,21 @@ def test_killed_between_claim_and_publish_the_next_one_publishes(
         assert watcher.returncode == 0
 
 
+def test_sigterm_interrupts_a_check_and_the_next_one_takes_the_folder_up(
+    root: Path, server: StandIn, base: Path, settings: Settings
+) -> None:
+    drop = settings.drop_dir / MODEL
+    make_version(drop / "mine")
+    with killed_after(start_watcher(root, server, 60)) as watcher:
+        until(lambda: list(base.glob(".staging-*")), "for the check to begin")
+        time.sleep(0.2)
+        watcher.send_signal(signal.SIGTERM)
+        assert "interrupted; ResnetModel/mine waits for the next start" in finish(watcher, 10)
+        assert watcher.returncode == 0
+    assert [path.name for path in drop.iterdir()] == ["mine"]
+    assert not list(base.glob(".staging-*"))
+
+
 def test_kills_at_random_moments_lose_nothing_and_publish_nothing_twice(
     root: Path, server: StandIn, base: Path, settings: Settings
 ) -> None:

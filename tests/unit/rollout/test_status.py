@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +14,14 @@ import pytest
 from bundle import manifest, publish
 from bundle.environment import load
 from bundle.settings import Settings
-from rollout import stack, status
+from rollout import ledger, stack, status
 from rollout.engines.choose import build
+from rollout.ledger import Ledger
+from rollout.observe import Counters
 from tests.unit.bundle.parts import MODEL, make_version
 from tests.unit.bundle.test_manifest import SAMPLE
 from tests.unit.rollout.stand_in import BROKEN, StandIn
+from tests.unit.rollout.test_observe import page
 
 
 @pytest.fixture
@@ -109,6 +113,25 @@ def test_drop_and_quarantine_are_listed_with_reasons(
     assert "copying" not in output
     assert "in quarantine     1: it answers nonsense" in output
     assert "models.config lists no model stray" in output
+
+
+def test_a_live_version_shows_its_requests_since_it_is_live(
+    running: Settings, server: StandIn, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_version(base / "1")
+    make_version(base / "2")
+    book = Ledger(running.releases_dir / f"{MODEL}.jsonl")
+    book.append(ledger.AVAILABLE, 1)
+    book.append(ledger.AVAILABLE, 2, figures=Counters(100, 1, {10_000.0: 100}).figures())
+    server.page = page(fast=300, failed=3)
+    status.show(running)
+    lines = capsys.readouterr().out.splitlines()
+    two = next(n for n, line in enumerate(lines) if line.startswith("  version 2"))
+    assert re.fullmatch(
+        r"    live since 20[-0-9]+ [:0-9]+: 202 requests, 2 failed, p50 5\.5 ms, p99 9\.91 ms", lines[two + 1]
+    )
+    one = next(n for n, line in enumerate(lines) if line.startswith("  version 1"))
+    assert re.fullmatch(r"    live until .*: 101 requests, 1 failed, .*", lines[one + 1])
 
 
 def test_a_stack_that_died_is_not_running(running: Settings) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -183,10 +184,7 @@ def test_one_that_fails_its_check_ends_in_quarantine(
     make_version(base / "1")
     make_version(drop / "odd", REFUSED)
     until(lambda: (quarantine / "odd").is_dir(), "for the refusal")
-    assert (
-        reason(quarantine, "odd")
-        == f"{MODEL}/odd was dropped and refused: drop/{MODEL}/odd was refused: it gives other answers\n"
-    )
+    assert reason(quarantine, "odd") == f"{MODEL}/odd was dropped and refused: it gives other answers\n"
     assert numbers(base) == [1]
     assert entries(drop) == []
 
@@ -222,6 +220,30 @@ def test_dotted_names_and_strays_are_left_alone(
     assert numbers(base) == [1]
     assert "models.config lists no model NoSuchModel" in caplog.text
     assert (settings.drop_dir / "NoSuchModel" / "mine" / "saved_model.pb").is_file()
+
+
+WAYS = {
+    "cp": "cp -r $0 $1/mine",
+    "a number for a name": "cp -r $0 $1/0042",
+    "hard links": "cp -rl $0 $1/mine",
+    "nested": "mkdir -p $1/mine/deeper && cp -r $0 $1/mine/deeper/1",
+    "tar": "tar -C $0 -c . | (mkdir $1/mine && tar -C $1/mine -x)",
+    "a big file first, slowly": "mkdir $1/mine && cp -r $0/variables $1/mine && sleep 0.3 && cp -r $0/* $1/mine",
+    "rsync": "rsync -r $0/ $1/mine",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_however_it_is_copied_it_is_served_and_the_source_is_left_alone(
+    way: str, watcher: Watcher, drop: Path, base: Path, tmp_path: Path
+) -> None:
+    if way == "rsync" and not shutil.which("rsync"):
+        pytest.skip("needs rsync(1)")
+    source = make_version(tmp_path / "source")
+    before = digest(source)
+    subprocess.run(["sh", "-c", WAYS[way], str(source), str(drop)], check=True)
+    until(lambda: numbers(base) == [1] and entries(drop) == [], "for version 1")
+    assert digest(base / "1") == digest(source) == before
 
 
 def test_a_finished_copy_may_be_renamed_into_sight(watcher: Watcher, drop: Path, base: Path) -> None:
