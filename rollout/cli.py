@@ -67,22 +67,41 @@ def _add_gate(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> No
     serve.add_argument("folder", metavar="FOLDER", type=Path, help="where requests and answers are")
 
 
+def _given(text: str) -> str:
+    """Refuse what make hands on when a variable was not given."""
+    if not text:
+        raise argparse.ArgumentTypeError("found nothing, expected one; with make: FROM=path or VERSION=n")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_given(text))
+
+
+def _number(text: str) -> int:
+    if not _given(text).isdigit():
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected the number of a version")
+    return int(text)
+
+
 def _add_rollouts(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
     publish = add("publish", _publish, "check a SavedModel, publish it as the next version, and see it served")
-    publish.add_argument("source", metavar="PATH", type=Path, help="the folder of one SavedModel version")
+    publish.add_argument("source", metavar="PATH", type=_path, help="the folder of one SavedModel version")
     publish.add_argument("--dry-run", action="store_true", help="check it and publish nothing")
     restore = add("restore", _restore, "bring a version back from quarantine, through the gate")
-    restore.add_argument("version", metavar="VERSION", type=int, help="its number")
+    restore.add_argument("version", metavar="VERSION", type=_number, help="its number")
     canary = add("canary", _canary, "let a candidate answer under the label canary, beside the live version")
-    canary.add_argument("source", metavar="PATH|VERSION", help="a SavedModel folder, or a number in quarantine")
+    canary.add_argument(
+        "source", metavar="PATH|VERSION", type=_given, help="a SavedModel folder, or a number in quarantine"
+    )
     promote = add("promote", _promote, "make the canary the live version")
     add("abort", _abort, "end the canary; the live version was never touched")
     rollback = add("rollback", _rollback, "go back to the version before the live one, which leaves to quarantine")
-    rollback.add_argument("--to", metavar="VERSION", type=int, help="go back to this one")
+    rollback.add_argument("--to", metavar="VERSION", type=_number, help="go back to this one")
     rollback.add_argument("--reason", default="rolled back by hand", help="for the ledger and for quarantine")
     history = add("history", _history, "what happened to each version, from the ledger")
     history.add_argument("--json", action="store_true", help="as JSON")
-    publish.add_argument("--version", metavar="VERSION", type=int, help="its number, when it is to skip some")
+    publish.add_argument("--version", metavar="VERSION", type=_number, help="its number, when it is to skip some")
     for gated in (publish, restore, canary):
         _add_allowances(gated)
     for watched in (publish, restore, promote):
@@ -196,9 +215,9 @@ def _rollback(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _history(settings: Settings, arguments: argparse.Namespace) -> int:
-    from rollout import history, model
+    from rollout import history
 
-    return history.show(model.find(settings), arguments.json)
+    return history.show(settings, arguments.json)
 
 
 def _doctor(settings: Settings, _: argparse.Namespace) -> int:

@@ -6,20 +6,23 @@ import dataclasses
 import json
 
 from bundle import output
+from bundle.settings import Settings
+from rollout import ledger, stack
 from rollout.ledger import Entry
-from rollout.model import Model
 
 _DETAIL_WIDTH = 200
 
 
-def show(model: Model, as_json: bool) -> int:
-    """Print the ledger, oldest first; exit status 0 also when it is empty."""
-    entries = model.ledger.entries()
+def show(settings: Settings, as_json: bool) -> int:
+    """Print the ledger of MODEL_NAME, oldest first; exit status 0 also when it is empty."""
+    engine = stack.remembered(settings)  # Whether it runs would take a question to Docker, and changes nothing here.
+    book = ledger.of(engine.settings if engine else settings, settings.model_name)
+    entries = book.entries()
     if as_json:
         output.line(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=1, ensure_ascii=False))
         return 0
     if not entries:
-        output.line(f"nothing happened to {model.name} yet: {model.ledger.path} is not there or empty")
+        output.line(f"nothing happened to {settings.model_name} yet: {book.path} is not there or empty")
     for entry in entries:
         output.line(_line(entry))
     return 0

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 from bundle import documents, files
 from bundle.errors import BundleError
+from bundle.settings import Settings
 
 CHECKED, REFUSED = "checked", "refused"
 PUBLISHING, PUBLISHED, AVAILABLE, FAILED = "publishing", "published", "available", "failed"
@@ -85,6 +86,11 @@ class Ledger:
                 raise BundleError(
                     f"{self.path}:{number} is no line of a ledger ({error}); move the file away to begin a new one"
                 ) from error
+
+
+def of(settings: Settings, model: str) -> Ledger:
+    """The ledger of a model of the bundle."""
+    return Ledger(settings.releases_dir / f"{model}.jsonl")
 
 
 def _entry(document: Any) -> Entry:

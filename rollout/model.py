@@ -10,9 +10,8 @@ from bundle.errors import BundleError
 from bundle.models_config import base_path_of
 from bundle.settings import Settings
 from bundle.versions import version_folders
-from rollout import stack
+from rollout import ledger, stack
 from rollout.client import Client
-from rollout.ledger import Ledger
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +30,9 @@ class Model:
         return self.settings.quarantine_dir / self.name
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> ledger.Ledger:
         """What happened to its versions."""
-        return Ledger(self.settings.releases_dir / f"{self.name}.jsonl")
+        return ledger.of(self.settings, self.name)
 
     @property
     def config(self) -> Path:

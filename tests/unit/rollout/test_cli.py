@@ -97,3 +97,24 @@ def test_a_damaged_record_of_the_stack_is_no_traceback(root: Path) -> None:
         answer = rollout(root, "status")
         assert "Traceback" not in answer.stderr
         assert answer.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("publish", ""), "expected one; with make: FROM=path"),
+        (("publish", "nowhere"), "nowhere holds no saved_model.pb"),
+        (("restore", "x"), "found 'x', expected the number of a version"),
+        (("restore", "7"), "holds no version 7; it holds no version"),
+        (("rollback",), "holds no version; run: make train"),
+        (("rollback", "--to", "1.5"), "found '1.5'"),
+        (("canary", "nowhere"), "nowhere holds no saved_model.pb"),
+        (("promote",), "no canary of ResnetModel is under way; begin one: make canary FROM=path"),
+        (("abort",), "no canary of ResnetModel is under way"),
+    ],
+)
+def test_what_cannot_be_rolled_out_or_back_is_said(root: Path, arguments: tuple[str, ...], says: str) -> None:
+    answer = rollout(root, *arguments)
+    assert answer.returncode == 2
+    assert says in answer.stderr
+    assert "Traceback" not in answer.stderr
