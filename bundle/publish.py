@@ -54,7 +54,7 @@ def staged(source: Path, base_path: Path, quarantine: Path) -> Iterator[Path]:
     """
     if not (source / "saved_model.pb").is_file():
         raise UsageError(f"{source} holds no saved_model.pb; give the folder of one SavedModel version")
-    _prepare_base_path(base_path)
+    prepare(base_path)
     with contextlib.ExitStack() as stack:
         with _explained(source, base_path), files.lock(base_path / LOCK_NAME):
             sweep(base_path, quarantine)
@@ -193,7 +193,8 @@ def free_name(folder: Path, wanted: str) -> Path:
     return folder / next(n for n in candidates if n not in names and f"{n}.reason.txt" not in names)
 
 
-def _prepare_base_path(base_path: Path) -> None:
+def prepare(base_path: Path) -> None:
+    """Make the base path when it is missing; raises BundleError with what to do when nothing can be written there."""
     try:
         base_path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

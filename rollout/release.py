@@ -179,7 +179,7 @@ def _still_there(model: Model, number: int) -> None:
 @contextlib.contextmanager
 def turn(model: Model) -> Iterator[None]:
     """Wait until no other release of this model is under way, and write down what killed ones left to be said."""
-    model.base_path.mkdir(parents=True, exist_ok=True)
+    publish.prepare(model.base_path)
 
     def taken() -> None:
         output.step(f"another release of {model.name} is under way; waiting for it to end")

@@ -84,6 +84,8 @@ class Watcher:
             self._alive_file.touch()
         try:
             self._open_boxes()
+        except BundleError as error:
+            return self._warn_once(f"{error}; nothing is taken from the drop folders until that is mended")
         except OSError as error:
             return self._warn_once(f"cannot look after the drop folders: {error}; trying again")
         seen = set()
@@ -109,10 +111,7 @@ class Watcher:
             self._warn_once(f"{box.model.name}/{entry.name}: {error}; trying again")
 
     def _open_boxes(self) -> None:
-        try:
-            listed = base_paths(self.settings.root / "models.config", self.settings.models_dir)
-        except BundleError as error:
-            return self._warn_once(f"{error}; going on with the models known so far")
+        listed = base_paths(self.settings.root / "models.config", self.settings.models_dir)
         for model, base_path in listed.items():
             if model not in self._boxes or self._boxes[model].model.base_path != base_path:
                 known = Model(model, base_path, self.settings, self.client)

@@ -257,7 +257,7 @@ def test_a_model_that_models_config_gains_is_looked_after(
     config = settings.root / "models.config"
     good = config.read_text()
     config.write_text("model_config_list {")
-    until(lambda: "going on with the models known so far" in caplog.text, "for the complaint")
+    until(lambda: "until that is mended" in caplog.text, "for the complaint")
     config.write_text(good.replace("ResnetModel", "Second"))
     server.base_paths["Second"] = settings.models_dir / "Second"
     until((settings.drop_dir / "Second").is_dir, "for its drop folder")
