@@ -103,7 +103,6 @@ class Dropbox:
         order = release.Order(
             candidate,
             f"drop/{self.model.name}/{name}",
-            allow_unmeasured=True,  # Who drops a SavedModel made elsewhere has nobody to ask.
             numbered=write_down,
             published=forget_claim,
             interruption=self.interruption,

@@ -124,7 +124,7 @@ class Watcher:
         for stray in self.settings.drop_dir.iterdir():
             if stray.name not in listed and not stray.name.startswith("."):
                 self._warn_once(f"{stray} is left alone: models.config lists no model {stray.name}")
-        return None
+        return
 
     def _consider(self, box: Dropbox, entry: Path) -> None:
         now = time.monotonic()
