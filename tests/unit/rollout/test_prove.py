@@ -19,6 +19,9 @@ from tests.unit.rollout.stand_in import StandIn
 EVENTS = [Event("version 1 serves", 0, 10, frozenset("1")), Event("canary of version 3", 10, 20, frozenset("1"))]
 
 
+QUESTION = Question(b"image", np.zeros((1, 1, 3), np.float32))
+
+
 def answer(at_s: float, version: str, kind: str = "REST serving_bytes", took_s: float = 0.002) -> Answer:
     return Answer(at_s, took_s, kind, version)
 
@@ -51,12 +54,12 @@ def test_an_answer_is_traced_to_the_version_that_gives_it(
     server: StandIn, monkeypatch: pytest.MonkeyPatch, logits: list[float], version: str
 ) -> None:
     known = {name: {"serving_bytes": np.array([row], np.float32)} for name, row in (("1", [1, 0]), ("2", [0, 1]))}
-    load = Load(Client("127.0.0.1", server.port, 1), MODEL, [Question(b"image", np.zeros((1, 1, 3), np.float32))], known, 100)
+    load = Load(Client("127.0.0.1", server.port, 1), MODEL, [QUESTION], known, 100)
     assert load._version_of("serving_bytes", 0, np.array(logits, np.float32)) == version
 
 
 def test_no_answer_is_a_failure(server: StandIn) -> None:
-    load = Load(Client("127.0.0.1", server.port, 1), MODEL, [Question(b"image", np.zeros((1, 1, 3), np.float32))], {}, 100)
+    load = Load(Client("127.0.0.1", server.port, 1), MODEL, [QUESTION], {}, 100)
     with load.to_label("canary"):
         while not load.answers:
             requests.get(f"http://127.0.0.1:{server.port}/v1/models/{MODEL}", timeout=5)
