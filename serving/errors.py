@@ -50,6 +50,14 @@ def not_found(message: str) -> ServingError:
     return ServingError(Code.NOT_FOUND, message)
 
 
+def too_many(limit: int) -> ServingError:
+    """The error of a prediction that comes when `limit` others are queued or being made: RESOURCE_EXHAUSTED."""
+    return ServingError(
+        Code.RESOURCE_EXHAUSTED,
+        f"{limit} predictions are queued already, the limit set by --max_queued_requests; try again later",
+    )
+
+
 def from_tensorflow(error: Any) -> ServingError:
     """Turn a `tf.errors.OpError` into the status that TensorFlow's C++ code meant by it."""
     return ServingError(_code(error.error_code), error.message)

@@ -137,6 +137,9 @@ class Options:
     max_request_body_bytes: int = _flag(
         256 * 2**20, "ours: largest body of a REST request; larger ones are answered with 413", kind="int64"
     )
+    max_queued_requests: int = _flag(
+        4000, "ours: predictions that each API takes at once; more are answered with 429 or RESOURCE_EXHAUSTED"
+    )
     http_read_timeout_seconds: int = _flag(60, "ours: how long a REST client may take to send a request, in seconds")
     drain_timeout_seconds: int = _flag(30, "ours: how long SIGTERM waits for requests in flight, in seconds")
 

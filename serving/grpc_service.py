@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -24,7 +26,7 @@ from tensorflow_serving.apis import (
 from serving import metrics, textproto
 from serving.batching.choice import threads_for
 from serving.codec.escape import encode
-from serving.errors import Code, ServingError
+from serving.errors import Code, ServingError, too_many
 from serving.flags import Options
 from serving.grpc_api import Api
 from serving.manager import Manager
@@ -32,6 +34,7 @@ from serving.manager import Manager
 log = logging.getLogger(__name__)
 
 _LONGEST_MESSAGE = 1024
+_CONTROL_THREADS = 16
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _INT32_MAX = 2**31 - 1
 # Calls under way are not cut off before `close` says so.
@@ -53,10 +56,12 @@ class GrpcServer:
 
     def __init__(self, api: Api, options: Options) -> None:
         self._health: Any = None
-        threads = threads_for(options.grpc_max_threads, options)
+        self._predictions = CountedPool(threads_for(options.grpc_max_threads, options), "grpc")
+        # Status and metadata are to be had when all other threads are taken.
+        self._control = futures.ThreadPoolExecutor(_CONTROL_THREADS, "grpc-control")
         self._server = grpc.server(
-            futures.ThreadPoolExecutor(threads, "grpc"),
-            handlers=[_Methods(api)],
+            self._predictions,
+            handlers=[_Methods(api, self._predictions, self._control, options.max_queued_requests)],
             options=[
                 ("grpc.max_receive_message_length", _INT32_MAX),
                 ("grpc.max_send_message_length", _INT32_MAX),
@@ -70,6 +75,11 @@ class GrpcServer:
         self.port = self._bind(options)
         self._server.start()
 
+    @property
+    def queued(self) -> int:
+        """How many predictions are under way or wait for a thread."""
+        return self._predictions.unfinished
+
     def stop_accepting(self) -> None:
         """Refuse new calls; those under way go on."""
         self._server.stop(_LONG_S)
@@ -77,6 +87,7 @@ class GrpcServer:
     def close(self, drain_s: float) -> None:
         """Let calls under way finish for at most `drain_s` seconds, then end them."""
         self._server.stop(drain_s).wait(drain_s + 1.0)
+        self._control.shutdown(wait=False)
 
     def _bind(self, options: Options) -> int:
         port = 0
@@ -114,21 +125,64 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(servicer, self._server)
 
 
-class _Methods(grpc.GenericRpcHandler):
-    """Finds the method of a call; unknown ones and unreadable requests fail without a text, as there."""
+class CountedPool(futures.ThreadPoolExecutor):
+    """A pool that knows how many of its calls have not ended."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, threads: int, name: str) -> None:
+        super().__init__(threads, name)
+        self._counting = threading.Lock()
+        self.unfinished = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        """Run a function in a thread."""
+        self._count(1)
+        try:
+            future = super().submit(fn, *args, **kwargs)
+        except RuntimeError:
+            self._count(-1)
+            raise
+        future.add_done_callback(lambda _: self._count(-1))
+        return future
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self.unfinished += change
+
+
+class _Methods(grpc.GenericRpcHandler):
+    """Finds the method of a call; unknown ones and unreadable requests fail without a text, as there.
+
+    Predictions get their threads from one pool, of which at most `limit` may be there; all else from `control`.
+    """
+
+    def __init__(self, api: Api, predictions: CountedPool, control: futures.Executor, limit: int) -> None:
+        self._predictions = predictions
+        self._limit = limit
+        self._counted = {_PREDICTION + name for name in ("Predict", "Classify", "Regress", "MultiInference")}
         self._handlers: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(_behaviour(name, kind, method))
+            name: _handler(_behaviour(name, kind, method), None if name in self._counted else control)
             for name, kind, method in _methods(api)
         }
+        self._unknown = _handler(_unimplemented, control)
+        self._refused = _handler(_refusal(too_many(limit)), control)
 
     def service(self, handler_call_details: Any) -> Any:
         """The handler of a method."""
-        handler = self._handlers.get(handler_call_details.method)
-        if handler is None and not handler_call_details.method.startswith("/grpc."):
-            return _UNKNOWN
+        name = handler_call_details.method
+        if name in self._counted and self._predictions.unfinished >= self._limit:
+            return self._refused
+        handler = self._handlers.get(name)
+        if handler is None and not name.startswith("/grpc."):
+            return self._unknown
         return handler
+
+
+def _handler(behaviour: Callable[[bytes, Any], bytes], pool: futures.Executor | None) -> Any:
+    """The handler of a method that runs in `pool`, or in that of the server."""
+    if pool is not None:
+        behaviour = functools.partial(behaviour)
+        behaviour.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    return grpc.unary_unary_rpc_method_handler(behaviour)
 
 
 def _methods(api: Api) -> list[tuple[str, Any, Callable[[Any, float | None], Any]]]:
@@ -200,7 +254,13 @@ def _unimplemented(_data: bytes, context: Any) -> bytes:
     return b""
 
 
-_UNKNOWN: Any = grpc.unary_unary_rpc_method_handler(_unimplemented)
+def _refusal(error: ServingError) -> Callable[[bytes, Any], bytes]:
+    def refuse(_data: bytes, context: Any) -> bytes:
+        metrics.request("", error.code.name)
+        context.abort(_STATUS_CODES[int(error.code)], error.message)
+        return b""
+
+    return refuse
 
 
 def _bracketed(host: str) -> str:

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from serving import textproto
 from serving.batching.choice import threads_for
 from serving.connection import Connection
+from serving.errors import too_many
 from serving.flags import Options
 from serving.manager import Manager
 from serving.message import Request, Response
@@ -28,6 +30,7 @@ _SWEEP_S = 1.0
 _LARGE_BODY = 16 << 20
 # What is parsed in the event loop itself, which takes less than handing it to a worker.
 _SMALL_BODY = 64 << 10
+_CONTROL_THREADS = 4
 
 
 def start_rest(manager: Manager, options: Options) -> RestServer:
@@ -41,7 +44,7 @@ def start_rest(manager: Manager, options: Options) -> RestServer:
 
 
 class RestServer:
-    """The listening port with its connections and workers."""
+    """The listening port with its connections and workers; `queued` predictions are not answered yet."""
 
     def __init__(self, app: RestApp, listener: socket.socket, options: Options) -> None:
         self.port: int = listener.getsockname()[1]
@@ -54,6 +57,10 @@ class RestServer:
         # Large bodies become documents many times their size: one at a time.
         self._large = threading.Lock()
         self._workers = ThreadPoolExecutor(threads_for(options.rest_api_num_threads, options), "rest")
+        # Status and metrics are to be had when all workers are taken.
+        self._control = ThreadPoolExecutor(_CONTROL_THREADS, "rest-control")
+        self.queued = 0
+        self._max_queued = options.max_queued_requests
         self._loop = _new_loop()
         self._server: asyncio.base_events.Server | None = None
         started = threading.Event()
@@ -68,10 +75,23 @@ class RestServer:
 
     def answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
         """Answer `request`; `deliver` is called in the event loop, later."""
+        if request.method != "POST":
+            self._control.submit(self._answer, request, deliver)
+        elif self.queued >= self._max_queued:
+            self.call(deliver, self._app.refuse(too_many(self._max_queued)))
+        else:
+            self.queued += 1
+            self._answer_counted(request, partial(self._end_counted, deliver))
+
+    def _answer_counted(self, request: Request, deliver: Callable[[Response], None]) -> None:
         small = request.size <= _SMALL_BODY and not request.gzip
         if small and self._app.begin(request.method, request.target, request.joined(), self, deliver):
             return
         self.submit(self._answer, request, deliver)
+
+    def _end_counted(self, deliver: Callable[[Response], None], response: Response) -> None:
+        self.queued -= 1
+        deliver(response)
 
     def submit(self, function: Callable[..., object], *arguments: object) -> None:
         """Run a function in a worker."""
@@ -101,7 +121,8 @@ class RestServer:
             time.sleep(0.02)
         self.call(self._loop.stop)
         self._thread.join(1.0)
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._workers, self._control):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
         body = request.body()

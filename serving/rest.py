@@ -134,6 +134,10 @@ class RestApp:
             threads.call(done, error)
         return True
 
+    def refuse(self, error: ServingError) -> Response:
+        """The response to a request that was not looked at because of `error`."""
+        return self._response("", "", _Outcome(), error)
+
     def _response(self, method: str, target: str, outcome: _Outcome, result: bytes | Exception) -> Response:
         """The response with the body, or with the error, that a request led to."""
         if isinstance(result, bytes):

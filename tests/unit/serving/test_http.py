@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from serving.errors import ServingError
 from serving.flags import Options
 from serving.http import RestServer, _listen
 from serving.message import Response
@@ -33,6 +34,9 @@ class EchoApp:
         if target == "/big":
             return Response(200, b"x" * (32 << 20))
         return Response(200, f"{method} {target} ".encode() + body)
+
+    def refuse(self, error: ServingError) -> Response:
+        return Response(429, error.message.encode())
 
     def begin(self, method: str, target: str, body: bytes, threads: Any, deliver: Callable[[Response], None]) -> bool:
         """Answers `/soon` from the event loop, everything else in a worker."""
@@ -264,6 +268,41 @@ def test_all_bodies_together_are_limited(start: Callable[..., Fixture]) -> None:
             client.close()
     wait_until(lambda: http.server.buffered_bytes == 0)
     assert status_of(http.exchange(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx")) == [200]
+
+
+def test_predictions_over_the_limit_are_refused_and_all_else_goes_on(start: Callable[..., Fixture]) -> None:
+    http = start(max_queued_requests=6, dynamic_batching=False)  # four threads
+    waiting = [http.connect() for _ in range(6)]
+    try:
+        for client in waiting:
+            client.sendall(b"POST /wait HTTP/1.1\r\n\r\n")
+        wait_until(lambda: http.server.queued == 6)
+        with http.connect() as client:
+            for _ in range(2):
+                client.sendall(b"POST /soon HTTP/1.1\r\n\r\n")
+                reply = client.recv(1000)
+                assert status_of(reply) == [429]
+                assert b"\r\n\r\n6 predictions are queued already, the limit set by --max_queued_requests" in reply
+            client.sendall(b"GET /status HTTP/1.1\r\n\r\n")
+            assert client.recv(1000).endswith(b"GET /status ")
+        http.app.release.set()
+        assert [status_of(client.recv(1000)) for client in waiting] == [[200]] * 6
+    finally:
+        for client in waiting:
+            client.close()
+    assert http.server.queued == 0
+    assert status_of(http.exchange(b"POST /soon HTTP/1.1\r\n\r\n")) == [200]
+
+
+def test_clients_that_go_away_leave_nothing_in_the_queue(start: Callable[..., Fixture]) -> None:
+    http = start(max_queued_requests=2)
+    for _ in range(2):
+        with http.connect() as client:
+            client.sendall(b"POST /wait HTTP/1.1\r\n\r\n")
+            wait_until(http.app.waiting.is_set)
+            http.app.waiting.clear()
+    http.app.release.set()
+    wait_until(lambda: http.server.queued == 0)
 
 
 @pytest.mark.parametrize("sent", [b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"])

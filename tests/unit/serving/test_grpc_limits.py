@@ -1,0 +1,109 @@
+"""The gRPC server with more predictions than it takes, over a real socket; the methods behind it only wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from tensorflow_serving.apis import classification_pb2, get_model_status_pb2, predict_pb2
+
+from serving.flags import Options
+from serving.grpc_service import GrpcServer
+
+DEADLINE_S = 20.0
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+CLASSIFY = "/tensorflow.serving.PredictionService/Classify"
+STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+
+
+class WaitingApi:
+    """Holds predictions until `release` is set; everything else is answered at once."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.running = threading.Semaphore(0)
+
+    def predict(self, _request: Any, _timeout_s: float | None) -> Any:
+        self.running.release()
+        self.release.wait(DEADLINE_S)
+        return predict_pb2.PredictResponse()
+
+    def classify(self, _request: Any, _timeout_s: float | None) -> Any:
+        return classification_pb2.ClassificationResponse()
+
+    def get_model_status(self, _request: Any, _timeout_s: float | None) -> Any:
+        return get_model_status_pb2.GetModelStatusResponse()
+
+    regress = multi_inference = get_model_metadata = handle_reload_config_request = get_model_status
+
+
+class Fixture:
+    def __init__(self, folder: Path) -> None:
+        self.api = WaitingApi()
+        socket = folder / "grpc"
+        options = Options(
+            port=0, grpc_socket_path=str(socket), grpc_max_threads=2, dynamic_batching=False, max_queued_requests=5
+        )
+        self.server = GrpcServer(self.api, options)  # type: ignore[arg-type]
+        self.channel = grpc.insecure_channel(f"unix:{socket}")
+
+    def start(self, method: str) -> Any:
+        call: Any = self.channel.unary_unary(method)
+        return call.future(b"", timeout=DEADLINE_S)
+
+    def fill(self) -> list[Any]:
+        """Five predictions: two that run, three that wait for a thread."""
+        calls = [self.start(PREDICT) for _ in range(5)]
+        for _ in range(2):
+            assert self.api.running.acquire(timeout=DEADLINE_S)
+        end = time.monotonic() + DEADLINE_S
+        while self.server.queued < 5:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        return calls
+
+
+@pytest.fixture
+def saturated(tmp_path: Path) -> Iterator[Fixture]:
+    fixture = Fixture(tmp_path)
+    yield fixture
+    fixture.api.release.set()
+    fixture.channel.close()
+    fixture.server.close(0.0)
+
+
+def test_predictions_over_the_limit_are_refused_and_the_others_answered(saturated: Fixture) -> None:
+    calls = saturated.fill()
+    for method in (PREDICT, CLASSIFY):
+        refused = saturated.start(method)
+        assert refused.exception(DEADLINE_S).code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert refused.exception().details() == (
+            "5 predictions are queued already, the limit set by --max_queued_requests; try again later"
+        )
+    assert not any(call.done() for call in calls)
+    saturated.api.release.set()
+    assert [call.result(DEADLINE_S) for call in calls] == [b""] * 5
+    assert saturated.start(PREDICT).result(DEADLINE_S) == b""
+
+
+def test_status_is_answered_when_no_thread_is_free(saturated: Fixture) -> None:
+    calls = saturated.fill()
+    assert saturated.start(STATUS).result(DEADLINE_S) == b""
+    assert saturated.start("/nobody/Knows").exception(DEADLINE_S).code() == grpc.StatusCode.UNIMPLEMENTED
+    assert not any(call.done() for call in calls)
+
+
+def test_calls_that_their_clients_gave_up_are_not_counted_for_ever(saturated: Fixture) -> None:
+    for call in saturated.fill():
+        call.cancel()
+    saturated.api.release.set()
+    end = time.monotonic() + DEADLINE_S
+    while saturated.server.queued:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    assert saturated.start(PREDICT).result(DEADLINE_S) == b""
