@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.codec import dtypes
+from serving.codec import dtypes, packed
 
 Array = npt.NDArray[Any]
 
@@ -32,6 +32,8 @@ _FIELDS = {
 }
 _HALVES = (14, 19)
 _COMPLEX = {8: np.float32, 18: np.float64}
+# The fields, by their numbers, that have on the wire what NumPy has in memory.
+_WIDE: dict[int, tuple[int, np.dtype[Any]]] = {1: (5, np.dtype("<f4")), 2: (6, np.dtype("<f8"))}
 _MAX_DIMENSIONS = 64
 # NumPy counts bytes in 63 bits, and leaves zeros among the dimensions out of the count.
 _MAX_ELEMENTS = 2**63 // 16
@@ -120,9 +122,12 @@ def _from_content(proto: Any, shape: list[int], size: int) -> Array:
 
 def _strings_from_content(content: bytes, size: int) -> Array:
     lengths, at = [], 0
-    for _ in range(size):
-        length, at = _varint(content, at)
-        lengths.append(length)
+    try:
+        for _ in range(size):
+            length, at = packed.decode_varint(content, at)
+            lengths.append(length)
+    except ValueError:
+        raise Unparsable("tensor_content") from None
     if at + sum(lengths) != len(content):
         raise Unparsable("tensor_content")
     values = []
@@ -132,30 +137,9 @@ def _strings_from_content(content: bytes, size: int) -> Array:
     return _strings(values, size)
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data) and shift < 64:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    raise Unparsable("tensor_content")
-
-
 def _string_content(value: Array) -> bytes:
     flat = value.reshape(-1).tolist()
-    return b"".join(_encode_varint(len(item)) for item in flat) + b"".join(flat)
-
-
-def _encode_varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return b"".join(packed.encode_varint(len(item)) for item in flat) + b"".join(flat)
 
 
 def _strings(values: list[bytes], size: int) -> Array:
@@ -166,8 +150,8 @@ def _strings(values: list[bytes], size: int) -> Array:
 
 
 def _from_values(proto: Any, size: int) -> Array:
-    values = np.array(getattr(proto, _FIELDS[proto.dtype]))
     kind = np.dtype(numpy_type(proto.dtype))
+    values = _values(proto)
     if not values.size:
         return np.zeros(size, dtype=kind)
     if proto.dtype in _HALVES:
@@ -177,7 +161,7 @@ def _from_values(proto: Any, size: int) -> Array:
         values = values[: values.size // 2 * 2].astype(part).view(kind)
     else:
         with np.errstate(all="ignore"):
-            values = values.astype(kind)
+            values = values.astype(kind, copy=False)
     if values.size >= size:
         return values[:size]
     filled = np.full(size, values[-1] if values.size else 0, dtype=kind)
@@ -185,7 +169,18 @@ def _from_values(proto: Any, size: int) -> Array:
     return filled
 
 
+def _values(proto: Any) -> Array:
+    """What the field for the tensor's type holds."""
+    if proto.dtype in _WIDE:
+        return packed.read(proto, *_WIDE[proto.dtype])
+    return np.array(getattr(proto, _FIELDS[proto.dtype]))
+
+
 def _fill_values(proto: Any, dtype: int, flat: Array) -> None:
+    if dtype in _WIDE:
+        number, kind = _WIDE[dtype]
+        packed.write(proto, number, flat.astype(kind, copy=False))
+        return
     if dtype in _HALVES:
         flat = flat.view(np.uint16)
     elif dtype in _COMPLEX:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -90,3 +91,35 @@ def test_small_integers_wrap() -> None:
 def test_what_tensorflow_refuses_or_memory_forbids(message: Any) -> None:
     with pytest.raises(tensorproto.Unparsable):
         tensorproto.to_array(message)
+
+
+@pytest.mark.parametrize(("dtype", "field", "kind"), [(1, "float_val", np.float32), (2, "double_val", np.float64)])
+def test_floats_are_taken_bit_by_bit_however_they_are_sent(dtype: int, field: str, kind: Any) -> None:
+    values = np.array([0.0, -0.0, np.inf, np.nan, 1e-320, -1.5, 3.0], np.float64).astype(kind)
+    message = proto(dtype, values.shape, version_number=-1, string_val=[b"x" * 200], int_val=[1, 2])
+    getattr(message, field).extend(values.tolist())
+    packed = message.SerializeToString()
+    tag = tensor_pb2.TensorProto.DESCRIPTOR.fields_by_name[field].number << 3 | (5 if kind is np.float32 else 1)
+    one_by_one = proto(dtype, values.shape).SerializeToString() + b"".join(
+        bytes([tag]) + value.tobytes() for value in values
+    )
+    unknown = b"\xa2\x1f\x03abc" + b"\xab\x1f\xac\x1f"  # a string and a group of field 500 and 501
+    for data in (packed, one_by_one, unknown + packed + unknown):
+        array = tensorproto.to_array(tensor_pb2.TensorProto.FromString(data))
+        assert array.tobytes() == values.tobytes()
+        assert array.flags.aligned and array.flags.writeable
+
+
+def test_many_values_make_no_object_each() -> None:
+    values = np.random.default_rng(0).random((3, 100_000)).astype(np.float32)
+    message = tensor_pb2.TensorProto()
+    tracemalloc.start()
+    try:
+        tensorproto.fill(message, 1, values, as_content=False)
+        back = tensorproto.to_array(message)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * values.nbytes
+    assert len(message.float_val) == values.size
+    assert back.tolist() == values.tolist()
