@@ -36,7 +36,7 @@ class _Family:
             if buckets is None
             else Histogram(name, path, labels, registry=REGISTRY, buckets=buckets)
         )
-        self._known: set[tuple[str, ...]] = set()
+        self._children: dict[tuple[str, ...], MetricWrapperBase] = {}
         self.by_path[path] = self
 
     def add(self, amount: float, *labels: str) -> None:
@@ -58,11 +58,14 @@ class _Family:
         return int(counts[min(counts)]) if counts else 0
 
     def _child(self, labels: tuple[str, ...]) -> MetricWrapperBase:
-        if labels not in self._known:
-            if len(self._known) >= _MAX_SERIES:
-                labels = ("", *labels[1:])
-            self._known.add(labels)
-        return self.metric.labels(*labels) if labels else self.metric
+        child = self._children.get(labels)
+        if child is not None:
+            return child
+        if len(self._children) >= _MAX_SERIES:
+            labels = ("", *labels[1:])
+        child = self.metric.labels(*labels) if labels else self.metric
+        self._children[labels] = child
+        return child
 
 
 _LATENCY_BUCKETS: Final = exponential(10, 1.8, 33)
