@@ -32,9 +32,12 @@ class Threads(Protocol):
         """Run a function in the event loop after a time, unless the returned handle is cancelled; from the loop."""
 
 
-def steps(lease: Lease, body: bytes) -> Steps:
-    """What happens to a request with `body` for the version of `lease`; raises ServingError."""
-    request = PredictBody(body)
+def steps(lease: Lease, body: bytes, quickly: bool = False) -> Steps:
+    """What happens to a request with `body` for the version of `lease`.
+
+    Raises ServingError; with `quickly`, Doubt before the run if it would take long up to there.
+    """
+    request = PredictBody(body, quickly)
     with lease as handle:
         name = request.signature_name or predict.DEFAULT_SIGNATURE
         signature = handle.servable.signatures.get(name)

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 from serving import documents, exposition, inference, metrics, prediction
 from serving.codec import examples, reply
 from serving.codec.escape import decode, encode
+from serving.codec.fast import Doubt
 from serving.errors import Code, ServingError, invalid
 from serving.flags import Options
 from serving.manager import Manager
@@ -112,7 +113,7 @@ class RestApp:
     def begin(
         self, method: str, target: str, body: bytes, threads: Threads, deliver: Callable[[Response], None]
     ) -> bool:
-        """Answer a prediction without a thread that waits; False, and nothing done, for everything else.
+        """Answer a prediction without a thread that waits; False, and nothing done, for all that may take long.
 
         To be called in the event loop, in which `deliver` is called later.
         """
@@ -129,7 +130,10 @@ class RestApp:
                 return False
             outcome.model = wanted.model
             lease = self._manager.acquire(wanted.model, wanted.version, wanted.label)
-            prediction.start(prediction.steps(lease, body), wanted.model, self._timeout_s, threads, done)
+            steps = prediction.steps(lease, body, quickly=True)
+            prediction.start(steps, wanted.model, self._timeout_s, threads, done)
+        except Doubt:
+            return False
         except Exception as error:  # noqa: BLE001 - as in `answer`
             threads.call(done, error)
         return True

@@ -148,3 +148,20 @@ def test_denormals_are_flushed() -> None:
     values = PredictBody(b'{"instances": [1e-45, -1e-40, 1.17549435e-38]}').tensors({"x": dtypes.FLOAT})["x"]
     assert values.tolist() == [0.0, 0.0, float(np.float32(1.17549435e-38))]
     assert np.signbit(values).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"instances": [[1], [2, 3]]}',
+        b'{"instances": [null]}',
+        b'{"instances": 1}',
+        b'{"instances": [',
+        b'{"a": 1, "a": 2}',
+    ],
+)
+def test_what_needs_the_exact_way_is_not_parsed_when_it_is_to_be_quick(body: bytes) -> None:
+    with pytest.raises(fast.Doubt):
+        PredictBody(body, quickly=True).tensors({"x": dtypes.FLOAT})
+    with pytest.raises(ServingError):
+        PredictBody(body).tensors({"x": dtypes.FLOAT})
