@@ -24,6 +24,8 @@ SMALLEST_DOUBLE = 2.0**-1022
 SMALLEST_FLOAT = 2.0**-126
 LARGEST_FLUSHED = 2.0**-126 - 2.0**-151
 
+_ROUNDINGS = 2.0**-49
+
 _POWERS = [float(f"1e{n}") for n in range(309)]
 
 
@@ -136,6 +138,21 @@ def float64_text(value: float) -> str:
     if -SMALLEST_DOUBLE < value < SMALLEST_DOUBLE:
         value = math.copysign(0.0, value)
     return _reply_text(value, float, "%.17g")
+
+
+def six_digits_do(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which of some finite, normal or zero, numbers are read back from six digits."""
+    wide = values.astype(np.float64)
+    with np.errstate(all="ignore"):
+        scale = 10.0 ** (5 - np.floor(np.log10(np.abs(wide))))
+        short = np.where(wide == 0, 0, np.rint(wide * scale) / scale)
+        # `short` is the decimal but for a rounding or two of its own.
+        below: npt.NDArray[np.bool_] = (short * (1 - _ROUNDINGS)).astype(np.float32) == values
+        above = (short * (1 + _ROUNDINGS)).astype(np.float32) == values
+    for at in np.flatnonzero(below != above).tolist():
+        number = float(values[at])
+        below[at] = _round_to_float32(float("%.6g" % number)) == number  # noqa: UP031 - C's %g is what is being reproduced
+    return below
 
 
 def to_float32(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -18,7 +18,7 @@ Outputs = Mapping[str, tuple[int, Array]]
 """Aliases of a signature's outputs with their DataType numbers and values; the first dimension is the batch."""
 
 _INDENT = "    "
-# Below this many values the test whether six digits do costs more than it saves.
+# Below this many values the work by array costs more than it saves.
 _BULK = 64
 
 
@@ -161,15 +161,8 @@ def _string_texts(name: str, flat: Array, depth: int) -> list[str]:
 def _float_texts(values: Array) -> list[str]:
     if values.size < _BULK or not _ordinary(values):
         return [decimal.float32_text(number) for number in values.tolist()]
-    numbers: list[float] = values.tolist()
-    short = ("%.6g " * len(numbers) % tuple(numbers)).split()
-    with np.errstate(all="ignore"):
-        enough = np.array(short, dtype=np.float64).astype(np.float32) == values
-    if enough.all():
-        texts = short
-    else:
-        full = ("%.9g " * len(numbers) % tuple(numbers)).split()
-        texts = [a if fits else b for a, b, fits in zip(short, full, enough.tolist(), strict=True)]
+    formats = np.where(decimal.six_digits_do(values), "%.6g", "%.9g").tolist()
+    texts = (" ".join(formats) % tuple(values.tolist())).split(" ")
     return [text if "." in text or "e" in text else text + ".0" for text in texts]
 
 

@@ -107,6 +107,18 @@ def test_many_numbers_are_written_as_each_of_them(values: list[float]) -> None:
     assert reply.predict(outputs, row_format=True).decode() == f'{{\n    "predictions": [[{one_by_one}]\n    ]\n}}'
 
 
+def test_many_numbers_near_short_decimals_are_written_as_each_of_them() -> None:
+    random = np.random.default_rng(7)
+    digits, powers = random.integers(-999_999, 1_000_000, 3000), random.integers(-43, 33, 3000)
+    short = np.array([float(f"{d}e{p}") for d, p in zip(digits, powers, strict=True)]).astype(np.float32)
+    tens = np.array([float(f"1e{power}") for power in range(-37, 39)], np.float32)
+    values = np.concatenate([short, tens])
+    values = np.concatenate([values, np.nextafter(values, np.float32(0)), np.nextafter(values, np.float32(np.inf))])
+    values = values[np.abs(values) >= decimal.SMALLEST_FLOAT]
+    text = reply.regressions(values).decode()
+    assert text == '{\n    "results": [' + ", ".join(map(decimal.float32_text, values.tolist())) + "]\n}"
+
+
 def test_results_of_classify_and_regress() -> None:
     assert reply.regressions(np.array([3, 3.5], np.float32)) == b'{\n    "results": [3.0, 3.5]\n}'
     classes = [[(b"cat", 0.25), (b"", 0.75)], [(b"cat", 0.5), (b"dog", 0.5)]]
