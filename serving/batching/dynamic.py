@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 Array = npt.NDArray[Any]
 
 MOST_ROWS: Final = 64
-# A second run keeps the cores busy while the first one is between two ops, or its answers are being written.
-_WORKERS: Final = min(2, CPUS)
+# On two cores a second run only takes CPU from the first one, from the requests that come in, and from the batch
+# that they would have filled.
+_WORKERS: Final = max(1, min(2, CPUS // 2))
 _CONCURRENT_RUNS: Final = 4 * CPUS
 _MOST_REMEMBERED: Final = 1000
 _FOREVER_S: Final = 1e7
