@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def _compare_logits(version: LoadedVersion, contents: Sequence[bytes], found: ma
     if not np.isfinite(expected).all():
         raise RefusedVersion("the trained model's logits are not all finite; train again with a lower LEARNING_RATE")
     answers = {
-        export.SERVING_DEFAULT: np.concatenate([_ask_pixels(version, content) for content in contents]),
+        export.SERVING_DEFAULT: _ask_pixels(version, contents),
         export.SERVING_BYTES: version.run(export.SERVING_BYTES, {export.ENCODED: contents})[export.LOGITS],
         f"{export.SERVING_BYTES}, one image at a time,": np.concatenate(
             [version.run(export.SERVING_BYTES, {export.ENCODED: one})[export.LOGITS] for one in contents[:2]]
@@ -138,9 +139,12 @@ def _compare_logits(version: LoadedVersion, contents: Sequence[bytes], found: ma
     return worst
 
 
-def _ask_pixels(version: LoadedVersion, content: bytes) -> NDArray[Any]:
-    image = pixels.to_rgb(pixels.open_image(content)).numpy().astype(np.float32)
-    return version.run(export.SERVING_DEFAULT, {export.IMAGES: image[np.newaxis]})[export.LOGITS]
+def _ask_pixels(version: LoadedVersion, contents: Sequence[bytes]) -> NDArray[Any]:
+    images = [pixels.to_rgb(pixels.open_image(content)).numpy().astype(np.float32) for content in contents]
+    answers = []
+    for _, alike in itertools.groupby(images, key=np.shape):
+        answers.append(version.run(export.SERVING_DEFAULT, {export.IMAGES: np.stack(list(alike))})[export.LOGITS])
+    return np.concatenate(answers)
 
 
 def _check_labels(version: LoadedVersion, contents: Sequence[bytes], classes: Sequence[str]) -> None:

@@ -117,7 +117,7 @@ def test_labels_come_with_their_probabilities(loaded: LoadedVersion, published: 
     contents = examples.contents(published.version, published.manifest.examples)
     answer = loaded.run("serving_labels", {"image_bytes_string": contents})
     probabilities = answer["probabilities"]
-    assert probabilities.shape == (32, 10)
+    assert probabilities.shape == (200, 10)
     assert np.allclose(probabilities.sum(axis=-1), 1, atol=1e-5)
     assert np.allclose(answer["probability"], probabilities.max(axis=-1))
     assert [label.decode() for label in answer["label"]] == [str(best) for best in probabilities.argmax(axis=-1)]

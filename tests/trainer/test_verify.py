@@ -86,7 +86,7 @@ def test_other_labels_are_refused(published: Published, copy: Path) -> None:
 def test_warmup_that_cannot_be_answered_is_refused(copy: Path) -> None:
     warmup_path = copy / "assets.extra" / warmup.NAME
     warmup_path.unlink()
-    warmup.write(copy, "Digits", [(copy / "assets.extra/examples/00.png").read_bytes()], 28)
+    warmup.write(copy, "Digits", [(copy / "assets.extra/examples/000.png").read_bytes()], 28)
     content = warmup_path.read_bytes()
     warmup_path.write_bytes(content[:-5])
     rewrite(copy)
