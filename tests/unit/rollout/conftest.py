@@ -32,8 +32,8 @@ def base(root: Path) -> Path:
 
 
 @pytest.fixture
-def server(base: Path) -> Iterator[StandIn]:
-    with StandIn({MODEL: base}) as server:
+def server(root: Path, base: Path) -> Iterator[StandIn]:
+    with StandIn({MODEL: base}, root / "models.config") as server:
         yield server
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bundle import pins
 from bundle.versions import version_folders
 from rollout.client import METRICS_PATH
 
@@ -18,10 +19,14 @@ BROKEN = b"broken"
 
 
 class StandIn:
-    """Serves the highest good version of each model; with `answer` set, that status and text instead."""
+    """Serves the highest good version of each model, or those that `config`, a models.config, pins.
 
-    def __init__(self, base_paths: Mapping[str, Path]) -> None:
+    With `answer` set it gives that status and text instead.
+    """
+
+    def __init__(self, base_paths: Mapping[str, Path], config: Path | None = None) -> None:
         self.base_paths = dict(base_paths)
+        self.config = config
         self.answer: tuple[int, bytes] | None = None
         self.page: str | None = None
         self.next_page: Callable[[], str] | None = None
@@ -65,14 +70,18 @@ class StandIn:
     def _status(self, path: str) -> tuple[int, bytes]:
         if path == METRICS_PATH:
             return self._metrics()
-        model = path.removeprefix("/v1/models/")
+        model, _, label = path.removeprefix("/v1/models/").removesuffix("/metadata").partition("/labels/")
         if model not in self.base_paths:
             return 404, json.dumps({"error": f"Could not find any versions of model {model}"}).encode()
+        pinned = pins.read(self.config, model) if self.config else None
+        if label:
+            return (200, b"{}") if pinned and label in pinned.labels else (400, b"{}")
         entries = []
         loaded = False
         for number, folder in reversed(version_folders(self.base_paths[model]).items()):
             good = _loads(folder)
-            state = "AVAILABLE" if good and not loaded else "END"
+            wanted = not loaded if pinned is None else number in pinned.versions
+            state = "AVAILABLE" if good and wanted else "END"
             loaded = loaded or good
             status = ("OK", "") if good else ("FAILED_PRECONDITION", "it cannot be loaded")
             entries.append(
