@@ -14,20 +14,29 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-OVERRIDES = {"base": ["overrides.in"], "dev": ["overrides.in"], "gpu": []}
+_GPU = ["--excludes=excludes.in"]
+_CPU = [*_GPU, "--override=overrides.in"]
+LOCKS = {
+    "base": ["serving.in", "base.in", *_CPU],
+    # The same versions as in base.txt, so that the images share a layer.
+    "serving": ["serving.in", "--constraints=base.txt", "--excludes=excludes-serving.in", *_CPU],
+    "dev": ["dev.in", *_CPU],
+    "gpu": ["gpu.in", *_GPU],
+}
+"""What each lock is made from, in an order in which the later ones find the earlier ones."""
 
 
 def compile_lock(name: str, output: Path) -> None:
-    """Resolve `name`.in into `output`, keeping the pins that are there; raises CalledProcessError when it cannot."""
+    """Resolve the lock `name` into `output`, keeping the pins that are there; raises CalledProcessError."""
     options = ["--quiet", "--universal", "--python-version=3.10", "--generate-hashes"]
-    options += ["--no-header", "--no-emit-index-url", "--no-emit-find-links", "--excludes=excludes.in"]
-    options += [f"--override={file}" for file in OVERRIDES[name]]
-    command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", *options, f"{name}.in", "-o", str(output)]
+    options += ["--no-header", "--no-emit-index-url", "--no-emit-find-links"]
+    uv = str(Path(sys.executable).with_name("uv"))
+    command = [uv, "pip", "compile", *options, *LOCKS[name], "-o", str(output)]
     subprocess.run(command, cwd=HERE, check=True, stdout=subprocess.DEVNULL)
 
 
 def is_current(name: str) -> bool:
-    """Whether resolving `name`.in again gives the lock that is there."""
+    """Whether resolving again gives the lock that is there."""
     lock = HERE / f"{name}.txt"
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder, lock.name)
@@ -43,10 +52,10 @@ def main() -> int:
     check = parser.parse_args().check
     try:
         if not check:
-            for name in OVERRIDES:
+            for name in LOCKS:
                 compile_lock(name, HERE / f"{name}.txt")
             return 0
-        stale = [f"requirements/{name}.txt" for name in OVERRIDES if not is_current(name)]
+        stale = [f"requirements/{name}.txt" for name in LOCKS if not is_current(name)]
     except subprocess.CalledProcessError:
         print("error: uv could not resolve the locks (its reason stands above)", file=sys.stderr)  # noqa: T201
         return 1
