@@ -289,6 +289,12 @@ class Settings:
     gpu_count: str = _setting(
         _GPU, "1", matching(r"all|[1-9][0-9]*", "a number of GPUs or all"), "GPUs that the server reserves."
     )
+    gpu_ids: str = _setting(
+        _GPU,
+        "",
+        matching(r"([\w-]+(,[\w-]+)*)?", "GPU indexes or UUIDs, separated by commas"),
+        "Which GPUs, by index or UUID as nvidia-smi prints them: 0,2. Empty takes GPU_COUNT of them.",
+    )
     gpu_memory_fraction: float = _setting(
         _GPU, "0", real(0, 1), "Share of a GPU's memory that the server may take; 0 lets it grow as needed."
     )

@@ -123,6 +123,7 @@ def _start(engine: Engine, base_path: Path) -> None:
     stack.remember(engine)
     try:
         version = _wait(engine, engine.settings.model_name, None)
+        engine.wait_healthy()
     except BaseException:
         engine.stop()
         stack.forget(engine.settings)

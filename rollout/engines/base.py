@@ -36,6 +36,9 @@ class Engine(abc.ABC):
     def start(self) -> None:
         """Start the server and the drop watcher; returns at once."""
 
+    def wait_healthy(self) -> None:  # noqa: B027 - a plain process has nobody who watches its health
+        """Return once whatever starts the server again sees it as healthy; called when a version is AVAILABLE."""
+
     @abc.abstractmethod
     def stop(self) -> None:
         """Stop both; requests in flight are answered first where the engine can."""
