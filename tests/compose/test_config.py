@@ -50,5 +50,5 @@ def test_it_is_valid_with_nothing_set(files: list[str]) -> None:
 
 @pytest.mark.parametrize(("engine", "files"), [("cpu", FILES[0]), ("embedded", FILES[0]), ("gpu", FILES[1])])
 def test_it_is_valid_with_what_each_engine_sets(engine: str, files: list[str]) -> None:
-    environment = ComposeEngine(load(PROJECT), engine)._environment()
+    environment = ComposeEngine(load(PROJECT), engine).compose_environment()
     assert set(config(files, **environment)["services"]) == {"server", "watcher", "trainer"}  # type: ignore[call-overload]

@@ -214,7 +214,7 @@ def test_every_variable_is_a_setting_with_its_default(file: str) -> None:
 
 def test_the_engine_sets_every_variable(defaults: Any) -> None:
     names = {name for text in TEXTS.values() for name, _ in VARIABLE.findall(text)}
-    given = ComposeEngine(defaults, "cpu")._environment()
+    given = ComposeEngine(defaults, "cpu").compose_environment()
     unset = names - set(given)
     assert {DEFAULTS[name] for name in unset} <= {"auto"}
 

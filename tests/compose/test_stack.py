@@ -1,0 +1,157 @@
+"""From nothing to a rollout and back to nothing, with our engine and with an image shaped as the real one.
+
+The tests of this module are one story and run in their order.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from bundle import manifest
+from tests.compose.stack import Stack
+from tests.compose.traffic import traffic
+from tests.e2e.conftest import MODEL, ROOT, until
+
+pytestmark = pytest.mark.docker
+
+SERVICES = ("server", "watcher")
+SECOND = "Second"
+
+
+@pytest.fixture(scope="module", params=["embedded", "cpu"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_up_ends_with_a_right_prediction_and_healthy_containers(serving: Stack, engine_name: str) -> None:
+    output = (serving.root / "first_output").read_text()
+    assert f"engine: {engine_name} (asked for with ENGINE={engine_name})" in output
+    assert "over REST and gRPC: right" in output
+    assert "make down" in output
+    for service in SERVICES:
+        state = serving.container(service).attrs["State"]
+        assert (state["Status"], state["Health"]["Status"]) == ("running", "healthy")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_running_containers_are_hardened(serving: Stack, service: str) -> None:
+    facts = serving.container(service).attrs
+    host = facts["HostConfig"]
+    assert facts["Config"]["User"] == f"{os.getuid()}:{os.getgid()}"
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert host["Privileged"] is False
+    assert host["Init"] is True
+    assert host["PidsLimit"] == 1024
+    assert host["Memory"] == 4 * 2**30
+    assert host["Tmpfs"].keys() == {"/tmp"}
+    assert host["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}
+    assert facts["Config"]["StopTimeout"] == (45 if service == "server" else 30)
+
+
+def test_only_the_servers_ports_are_published_and_only_on_loopback(serving: Stack) -> None:
+    ports = serving.container("server").attrs["NetworkSettings"]["Ports"]
+    rest, grpc = serving.environment["REST_PORT"], serving.environment["GRPC_PORT"]
+    expected = {"8501/tcp": rest, "8500/tcp": grpc}
+    assert ports == {name: [{"HostIp": "127.0.0.1", "HostPort": port}] for name, port in expected.items()}
+    assert not any((serving.container("watcher").attrs["NetworkSettings"]["Ports"] or {}).values())
+
+
+def test_the_server_sees_the_models_read_only(serving: Stack) -> None:
+    mounts = {mount["Destination"]: mount["RW"] for mount in serving.container("server").attrs["Mounts"]}
+    assert mounts == {"/models": False, "/bundle": False}
+    status, said = serving.container("server").exec_run(["bash", "-c", "touch /models/x || touch /x"])
+    assert status != 0
+    assert said.count(b"Read-only file system") == 2
+
+
+def test_the_server_is_the_binary_with_flags_that_the_real_one_has(serving: Stack, engine_name: str) -> None:
+    facts = serving.container("server").attrs
+    assert facts["Path"] == "/usr/bin/tensorflow_model_server"
+    assert facts["Config"]["Image"] == serving.engine.server_image
+    if engine_name == "cpu":
+        assert serving.container("server").exec_run(["which", "curl"])[0] != 0
+        assert serving.container("server").exec_run(["ls", "/usr/bin/tf_serving_entrypoint.sh"])[0] == 0
+
+
+def test_files_belong_to_the_caller(serving: Stack) -> None:
+    made = [
+        path for name in ("models", "runs", "drop", "quarantine", "data") for path in (serving.root / name).rglob("*")
+    ]
+    assert serving.base_path / "1" / "saved_model.pb" in made
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(os.getuid(), os.getgid())}
+
+
+def test_the_smoke_tests_pass(serving: Stack) -> None:
+    output = serving.must("python", "-m", "pytest", str(ROOT / "tests" / "smoke"), "-q", "-p", "no:cacheprovider")
+    assert "passed   A dropped copy goes live and is rolled back without a failed request" in output
+
+
+def test_version_2_is_trained_in_the_container_under_load(serving: Stack) -> None:
+    with traffic(serving):
+        output = serving.must("rollout", "train", EPOCHS="2", SEED="7")
+        newest = max(serving.available())
+        until(lambda: serving.available() == [newest], "version 1 to be unloaded")
+    assert f"version {newest} is AVAILABLE" in output
+    assert newest > 1
+
+
+def test_a_folder_dropped_on_the_host_goes_live_under_load(serving: Stack) -> None:
+    before = max(serving.available())
+    with traffic(serving):
+        shutil.copytree(serving.base_path / str(before), serving.drop / "mine")
+        until(lambda: serving.available() == [before + 1], "the dropped folder to be served")
+    assert not list(serving.drop.iterdir())
+
+
+def test_an_edit_of_models_config_by_rename_adds_a_model(serving: Stack) -> None:
+    text = (serving.root / "models.config").read_text()
+    entry = re.search(r"  config \{.*?\n  \}\n", text, re.DOTALL)
+    assert entry is not None
+    shutil.copytree(serving.base_path / str(max(serving.available())), serving.root / "models" / SECOND / "1")
+    edited = serving.root / ".models.config.new"
+    edited.write_text(text.replace(entry[0], entry[0] + entry[0].replace(MODEL, SECOND)))
+    edited.rename(serving.root / "models.config")
+    url = f"{serving.url}/v1/models/{SECOND}"
+    until(lambda: requests.get(url, timeout=10).status_code == 200, "the second model")
+    until(lambda: '"state": "AVAILABLE"' in requests.get(url, timeout=10).text, "the second model to be AVAILABLE")
+    assert serving.available(), "the first model went away"
+
+
+def test_a_broken_models_config_harms_nobody(serving: Stack) -> None:
+    good = (serving.root / "models.config").read_text()
+    (serving.root / "models.config").write_text("model_config_list {")
+    with traffic(serving) as sent:
+        until(lambda: len(sent.answers) > 60, "some seconds of traffic")
+    (serving.root / "models.config").write_text(good)
+
+
+def test_status_and_logs_answer(serving: Stack, engine_name: str) -> None:
+    status = serving.must("rollout", "status")
+    assert f"engine: {engine_name} at {serving.url}" in status
+    assert re.search(r"version \d+ +AVAILABLE", status)
+    assert "watching /drop" in serving.must("rollout", "logs")
+
+
+def test_restart_serves_the_newest_version(serving: Stack) -> None:
+    before = serving.available()
+    serving.must("rollout", "restart")
+    assert serving.available() == before
+
+
+def test_down_leaves_nothing(serving: Stack) -> None:
+    serving.must("rollout", "down")
+    assert serving.leftovers() == []
+    document: Any = manifest.read(serving.base_path / "1")
+    assert document is not None, "the models stay"
+    assert not Path(serving.root, ".run", "stack.json").exists()
