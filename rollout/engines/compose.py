@@ -42,6 +42,10 @@ class ComposeEngine(Engine):
         for setting in ("REST_PORT", "GRPC_PORT"):
             ports.require_free(self.settings.bind, getattr(self.settings, setting.lower()), setting)
         self._require_folders()
+        self.require_image()
+
+    def require_image(self) -> None:
+        """Raise BundleError for an image that is neither here nor to be had."""
         if self.name == "embedded" or docker_facts.has_image(self.server_image):
             return
         output.step(f"pulling {self.server_image}")
@@ -67,6 +71,14 @@ class ComposeEngine(Engine):
         """Stop and remove the containers and the network."""
         self._must("--profile", "*", "down", "--remove-orphans")
 
+    def server_pids(self) -> set[int]:
+        """This machine's ids of the processes in the server's container."""
+        return docker_facts.processes_of(self._compose("ps", "--quiet", _SERVER, capture=True).stdout.strip())
+
+    def server_log(self) -> str:
+        """All that Docker has kept of the server's log."""
+        return self._compose("logs", "--no-color", _SERVER, capture=True).stdout
+
     def check_alive(self) -> None:
         """Raise BundleError with the end of its log when the container is gone."""
         if not self.is_running():
@@ -75,7 +87,8 @@ class ComposeEngine(Engine):
 
     def train(self, arguments: Sequence[str]) -> int:
         """Train in a one-shot container."""
-        return ComposeEngine(_with_flags(self.settings, arguments), self.name)._train()
+        settings, rest = _with_flags(self.settings, arguments)
+        return ComposeEngine(settings, self.name)._train(rest)
 
     def logs(self, follow: bool) -> None:
         """Print the containers' logs."""
@@ -96,12 +109,12 @@ class ComposeEngine(Engine):
         output.step(f"building {self.settings.embedded_image} (the first time takes minutes)")
         self._must("build", "--quiet", _WATCHER)
 
-    def _train(self) -> int:
+    def _train(self, arguments: Sequence[str]) -> int:
         self._require_folders()
         weights = mounts.weights_options(self.settings.weights, self.settings.root)
         output.step(f"building {self.settings.trainer_image} (the first time takes minutes)")
         self._must("--profile", "train", "build", "--quiet", _TRAINER)
-        return self._compose("--profile", "train", "run", "--rm", *weights, _TRAINER).returncode
+        return self._compose("--profile", "train", "run", "--rm", *weights, _TRAINER, "train", *arguments).returncode
 
     def _require_folders(self) -> None:
         settings = self.settings
@@ -164,10 +177,14 @@ class ComposeEngine(Engine):
         }
 
 
-def _with_flags(settings: Settings, arguments: Sequence[str]) -> Settings:
-    """`settings` with the trainer's flags in them: a path among them is this machine's, and has to be mounted."""
+def _with_flags(settings: Settings, arguments: Sequence[str]) -> tuple[Settings, list[str]]:
+    """`settings` with the trainer's flags for them, and what is left of the flags.
+
+    A path among them is this machine's: it has to be mounted, and not handed on.
+    """
     parser = argparse.ArgumentParser(prog="rollout train --")
     environment.add_arguments(parser, TRAINER)
-    flags = environment.overrides_from(parser.parse_args(arguments))
+    known, rest = parser.parse_known_args(arguments)
+    flags = environment.overrides_from(known)
     given = environment.load(settings.root, flags)
-    return dataclasses.replace(settings, **{name.lower(): getattr(given, name.lower()) for name in flags})
+    return dataclasses.replace(settings, **{name.lower(): getattr(given, name.lower()) for name in flags}), rest

@@ -53,6 +53,11 @@ def pull(image: str) -> str:
     return "" if answer.returncode == 0 else _reason(answer)
 
 
+def processes_of(container: str) -> set[int]:
+    """This machine's ids of the processes in a container; none when it does not run."""
+    return {int(line) for line in _docker("top", container, "-eo", "pid").stdout.split() if line.isdigit()}
+
+
 def _has_gpu(info: dict[str, object]) -> bool:
     runtimes = info.get("Runtimes") or {}
     devices = info.get("DiscoveredDevices") or []  # CDI devices, engine 28 and later

@@ -118,6 +118,11 @@ def new_stack(folder: Path, images: Images, engine: str = "embedded", **settings
         "SERVING_CPU_IMAGE": images.stand_in,
         "DROP_QUIET_SECONDS": "2",
         "DROP_INCOMPLETE_SECONDS": "4",
+        "WATCH_SECONDS": "1",
+        "KEEP_VERSIONS": "20",
+        "MAX_ACCURACY_DROP": "1",  # What is trained for an epoch or two is to be released, too.
+        "MIN_ACCURACY": "0",
+        "MAX_SLOWDOWN": "1000",
         "MAKEFLAGS": "",
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **settings,

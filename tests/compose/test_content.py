@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,8 @@ def test_the_server_cannot_write_and_nobody_can_write_the_code() -> None:
     assert mounts("server") == {"/models": "ro", "/bundle": "ro"}
     assert {mounts(service)["/bundle"] for service in SERVICES} == {"ro"}
     assert mounts("trainer")["/data"] == "ro"
-    assert mounts("watcher") == {"/models": "rw", "/drop": "rw", "/quarantine": "rw", "/bundle": "ro"}
+    mine = {"/models": "rw", "/drop": "rw", "/quarantine": "rw", "/releases": "rw"}
+    assert mounts("watcher") == {**mine, "/bundle": "ro"}
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
@@ -184,6 +186,26 @@ def test_what_is_built_here_can_be_built(service: str) -> None:
     for argument in build["args"]:
         assert f"ARG {argument}=" in dockerfile
     assert re.search(r"^USER (?!0|root)", dockerfile, re.MULTILINE)
+
+
+def test_a_baked_image_has_the_health_check_of_the_stack() -> None:
+    dockerfile = (PROJECT / "serving" / "Dockerfile").read_text(encoding="utf-8")
+    written = re.search(r"^HEALTHCHECK (.*?) \\\n    CMD (.*)$", dockerfile, re.MULTILINE)
+    assert written is not None
+    check = BASE["services"]["server"]["healthcheck"]
+    times = " ".join(
+        f"--{name.replace('_', '-')}={check[name]}" for name in ("interval", "timeout", "retries", "start_period")
+    )
+    assert written[1] == times
+    assert json.loads(written[2]) == [word.replace("$$", "$") for word in check["test"][1:]]
+
+
+def test_both_dockerfiles_begin_alike() -> None:
+    """The stage that installs TensorFlow is built once and shared as long as it is the same text."""
+    texts = [(PROJECT / name / "Dockerfile").read_text(encoding="utf-8") for name in ("serving", "trainer")]
+    stages = [re.search(r"^FROM \S+ AS packages\n.*?\n\n", text, re.MULTILINE | re.DOTALL) for text in texts]
+    assert stages[0] and stages[1]
+    assert stages[0][0] == stages[1][0]
 
 
 def test_the_gpu_file_only_adds_to_what_is_there() -> None:
@@ -233,9 +255,9 @@ def test_the_trainer_gets_every_setting_of_a_training() -> None:
 
 def test_the_watcher_gets_the_settings_of_a_rollout() -> None:
     given = BASE["services"]["watcher"]["environment"]
-    wanted = {name for name in DEFAULTS if name.startswith(("DROP_", "CHECK_", "READY_"))}
-    assert wanted | {"MODELS_DIR", "QUARANTINE_DIR", "REST_PORT", "GRPC_PORT"} <= set(given)
-    for name in ("MODELS_DIR", "DROP_DIR", "QUARANTINE_DIR"):
+    wanted = {name for name in DEFAULTS if name.startswith(("DROP_", "CHECK_", "MAX_", "MIN_", "READY_", "WATCH_"))}
+    assert wanted | {"KEEP_VERSIONS", "MODELS_DIR", "QUARANTINE_DIR", "REST_PORT", "GRPC_PORT"} <= set(given)
+    for name in ("MODELS_DIR", "DROP_DIR", "QUARANTINE_DIR", "RELEASES_DIR"):
         assert given[name] in mounts("watcher")
 
 
