@@ -5,11 +5,8 @@ A warning is something that narrows what can be used; a problem is something tha
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -21,29 +18,12 @@ from bundle.files import size_in_bytes, why_not_writable
 from bundle.models_config import base_paths
 from bundle.settings import Settings
 from bundle.versions import version_folders
-from rollout import ports, stack
+from rollout import gpu_checks, ports, stack
 from rollout.engines import docker_facts
+from rollout.finding import Finding, Level
 
 _LEAST_FREE_GB = 3
 _GB = 1e9
-
-
-class Level(enum.Enum):
-    """How bad a finding is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """What one check found, and what to do about it."""
-
-    name: str
-    level: Level
-    message: str
-    remedy: str = ""
 
 
 Check = Callable[[Settings], Iterator[Finding]]
@@ -95,19 +75,6 @@ def _docker(_: Settings) -> Iterator[Finding]:
         yield Finding(
             "GPU in Docker", Level.WARNING, "no nvidia runtime, no CDI device", "install the nvidia-container-toolkit"
         )
-
-
-def _gpu(_: Settings) -> Iterator[Finding]:
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,compute_cap,memory.total", "--format=csv,noheader"]
-    if shutil.which(query[0]) is None:
-        yield Finding("GPU", Level.WARNING, "none seen (no nvidia-smi)", "nothing to do: CPUs serve and train")
-        return
-    answer = subprocess.run(query, capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        reason = (answer.stderr or answer.stdout).strip().splitlines()[-1:]
-        yield Finding("GPU", Level.WARNING, f"nvidia-smi fails: {''.join(reason)}", "check NVIDIA's driver")
-    for line in answer.stdout.strip().splitlines() if answer.returncode == 0 else []:
-        yield Finding("GPU", Level.OK, line)
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
@@ -173,5 +140,5 @@ def _installed(name: str) -> str | None:
         return None
 
 
-CHECKS: tuple[Check, ...] = (_python, _packages, _docker, _gpu, _ports, _disk, _folders, _models)
+CHECKS: tuple[Check, ...] = (_python, _packages, _docker, gpu_checks.gpus, _ports, _disk, _folders, _models)
 """In the order in which they are printed."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,29 +28,68 @@ def compose() -> None:
         pytest.skip(f"`docker compose` does not answer: {answer.stderr.strip().splitlines()[:1]}")
 
 
-def config(files: list[str], **variables: str) -> dict[str, object]:
-    clean = {name: value for name, value in os.environ.items() if name not in {row.name for row in table()}}
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of its own with the compose files in it."""
+    for name in FILES[-1]:
+        shutil.copyfile(PROJECT / name, tmp_path / name)
+    return tmp_path
+
+
+def config(files: list[str] | ComposeEngine) -> dict[str, Any]:
+    """What compose makes of the files alone, or of the files and variables of an engine."""
+    variables = {name: value for name, value in os.environ.items() if name not in {row.name for row in table()}}
+    cwd = PROJECT
+    if isinstance(files, ComposeEngine):
+        cwd, variables = files.settings.root, {**variables, **files.compose_environment()}
+        files = [str(path) for path in files.compose_files()]
     named = [part for file in files for part in ("--file", file)]
     answer = subprocess.run(
         ["docker", "compose", *named, "--profile", "*", "config"],
-        cwd=PROJECT,
-        env={**clean, **variables},
+        cwd=cwd,
+        env=variables,
         capture_output=True,
         text=True,
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
     assert "variable is not set" not in answer.stderr
-    document: dict[str, object] = yaml.safe_load(answer.stdout)
+    document: dict[str, Any] = yaml.safe_load(answer.stdout)
     return document
 
 
 @pytest.mark.parametrize("files", FILES, ids=" + ".join)
 def test_it_is_valid_with_nothing_set(files: list[str]) -> None:
-    assert set(config(files)["services"]) == {"server", "watcher", "trainer"}  # type: ignore[call-overload]
+    assert set(config(files)["services"]) == {"server", "watcher", "trainer"}
 
 
-@pytest.mark.parametrize(("engine", "files"), [("cpu", FILES[0]), ("embedded", FILES[0]), ("gpu", FILES[1])])
-def test_it_is_valid_with_what_each_engine_sets(engine: str, files: list[str]) -> None:
-    environment = ComposeEngine(load(PROJECT), engine).compose_environment()
-    assert set(config(files, **environment)["services"]) == {"server", "watcher", "trainer"}  # type: ignore[call-overload]
+@pytest.mark.parametrize("engine", ["cpu", "embedded", "gpu"])
+def test_it_is_valid_with_what_each_engine_sets(root: Path, engine: str) -> None:
+    given = ComposeEngine(load(root), engine)
+    assert set(config(given)["services"]) == {"server", "watcher", "trainer"}
+
+
+def gpu_devices(root: Path, **settings: str) -> list[dict[str, Any]]:
+    """The device reservations of the server, which are those of the trainer."""
+    services = config(ComposeEngine(load(root, settings), "gpu"))["services"]
+    devices = [services[name]["deploy"]["resources"]["reservations"]["devices"] for name in ("server", "trainer")]
+    assert devices[0] == devices[1]
+    return list(devices[0])
+
+
+def test_gpus_are_reserved_by_number(root: Path) -> None:
+    assert gpu_devices(root) == [{"capabilities": ["gpu"], "driver": "nvidia", "count": 1}]
+    assert gpu_devices(root, GPU_COUNT="3")[0]["count"] == 3
+    assert gpu_devices(root, GPU_COUNT="all")[0]["count"] == -1
+
+
+def test_gpus_are_reserved_by_id(root: Path) -> None:
+    """Ids instead of a number: Docker takes one or the other."""
+    (device,) = gpu_devices(root, GPU_IDS="0,GPU-8a56a4bc")
+    assert device == {"capabilities": ["gpu"], "driver": "nvidia", "device_ids": ["0", "GPU-8a56a4bc"]}
+
+
+def test_the_gpu_trainer_has_an_image_of_its_own(root: Path) -> None:
+    trainer = config(ComposeEngine(load(root), "gpu"))["services"]["trainer"]
+    assert trainer["image"].endswith("-gpu")
+    assert trainer["build"]["target"] == "gpu"

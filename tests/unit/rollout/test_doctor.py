@@ -87,10 +87,10 @@ def test_a_broken_nvidia_driver_is_a_warning_with_its_words(
     tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed' >&2\nexit 9\n")
     tool.chmod(0o755)
     assert "nvidia-smi fails: NVIDIA-SMI has failed" in report(settings_with_free_ports, capsys)[1]["GPU"]
-    tool.write_text("#!/bin/sh\necho 'Tesla T4, 550.1, 7.5, 15360 MiB'\n")
-    found = report(settings_with_free_ports, capsys)[1]["GPU"]
+    tool.write_text("#!/bin/sh\necho '0, Tesla T4, 550.1, 7.5, 15360, 0'\n")
+    found = report(settings_with_free_ports, capsys)[1]["GPU 0"]
     assert found.startswith("ok")
-    assert "Tesla T4, 550.1, 7.5, 15360 MiB" in found
+    assert "Tesla T4, driver 550.1, compute capability 7.5, 15360 MiB" in found
 
 
 def test_a_taken_port_is_a_problem(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
