@@ -91,6 +91,10 @@ prove: .venv/.base ## the proof: a day of rollouts, good and bad, under load; wr
 chaos: .venv/.dev ## kill -9 of publisher, drop watcher and server at random moments during 50 releases
 	CHAOS_RELEASES=50 $(BIN)/python -m pytest tests/chaos -q --no-header --timeout 900 $(ARGS)
 
+.PHONY: image
+image: .venv/.base ## bake a version into a server image that needs no mount: make image VERSION=3, else the newest
+	$(BIN)/rollout image $(if $(VERSION),--version $(VERSION))
+
 .PHONY: smoke-test
 smoke-test: .venv/.dev ## is what is running right? also on another machine: make smoke-test HOST=name[:port]
 	$(BIN)/python -m pytest tests/smoke -q --no-header -p no:cacheprovider $(ARGS)

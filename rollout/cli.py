@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--server", metavar="HOST", help="host of the server, when it is not on this machine")
     _add_rollouts(add)
     _add_gate(add)
+    image = add("image", _image, "bake a version into a server image that needs no mount")
+    image.add_argument("--version", metavar="N", type=int, help="the version, else the newest one")
     add("doctor", _doctor, "what this machine has, what is missing, what to do")
     return parser
 
@@ -218,6 +220,12 @@ def _history(settings: Settings, arguments: argparse.Namespace) -> int:
     from rollout import history
 
     return history.show(settings, arguments.json)
+
+
+def _image(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import image
+
+    return image.bake(settings, arguments.version)
 
 
 def _doctor(settings: Settings, _: argparse.Namespace) -> int:
