@@ -24,10 +24,11 @@ def require_usable(folder: Path) -> None:
     if facts.st_uid != uid:
         needed >>= 3 if facts.st_gid == gid else 6
     if facts.st_mode & needed != needed:
+        remedy = f"chmod u+rwx {folder}" if facts.st_uid == uid else f"sudo chown -R {uid}:{gid} {folder}"
         raise BundleError(
             f"{folder} belongs to uid {facts.st_uid}, gid {facts.st_gid}, mode {stat.S_IMODE(facts.st_mode):o}; "
             f"containers run as uid {uid}, gid {gid}, without root's privileges, and could not write there. "
-            f"Run: sudo chown -R {uid}:{gid} {folder}"
+            f"Run: {remedy}"
         )
 
 

@@ -20,7 +20,7 @@ from rollout.engines.local import LocalEngine
 
 FAKE = """#!{python}
 import json, sys
-calls = {{"info": {info!r}, "compose": {compose!r}, "image": {image!r}, "pull": {pull!r}}}
+calls = {{"info": {info!r}, "compose": {compose!r}, "image": {image!r}, "pull": {pull!r}, "top": {top!r}}}
 with open({log!r}, "a") as log:
     log.write(" ".join(sys.argv[1:]) + "\\n")
 status, out, err = calls[sys.argv[1]]
@@ -42,6 +42,7 @@ def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, info: Any = INFO, **an
         "compose": COMPOSE,
         "image": (0, "[]", ""),
         "pull": (0, "", ""),
+        "top": (1, "", "Error: No such container\n"),
         **answers,
     }
     log = folder / "calls"

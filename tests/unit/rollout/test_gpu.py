@@ -11,8 +11,9 @@ import pytest
 
 from bundle.errors import BundleError
 from bundle.settings import Settings, table
-from rollout import gpu, gpu_checks, gpu_support
+from rollout import gpu, gpu_checks, gpu_support, gpu_use
 from rollout.engines.choose import choose
+from rollout.engines.compose import ComposeEngine
 from rollout.finding import Finding, Level
 from tests.unit.bundle.parts import make_version
 from tests.unit.rollout.test_choose import INFO, asked_for, docker
@@ -152,6 +153,26 @@ def test_a_gpu_that_the_image_cannot_use_is_a_warning_and_not_chosen(
     assert "cannot use" in choice.reason
     with pytest.raises(BundleError, match=r"ENGINE=gpu: tensorflow/serving:2.19.1-gpu cannot use .*(CPU|driver)"):
         choose(asked_for(settings, "gpu"))
+
+
+def test_the_server_on_the_gpu_is_seen_by_its_process(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker(tmp_path / "bin", monkeypatch, RUNTIME, compose=(0, "abc\n", ""), top=(0, "PID\n122\n123\n", ""))
+    nvidia_smi(tmp_path / "bin", monkeypatch, T4, apps=("7, 100", "123, 700"))
+    engine = ComposeEngine(settings, "gpu")
+    assert gpu_use.evidence(engine) == "process 123 holds 700 MiB of GPU memory"
+    nvidia_smi(tmp_path / "bin", monkeypatch, T4, apps=("7, 100",))
+    assert gpu_use.evidence(engine) == ""
+
+
+def test_the_server_on_the_gpu_is_seen_by_its_log(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = "Created device /job:localhost/replica:0/task:0/device:GPU:0 with 13000 MB memory"
+    docker(tmp_path / "bin", monkeypatch, RUNTIME, compose=(0, f"server-1  | I0000 {made}\n", ""))
+    nvidia_smi(tmp_path / "bin", monkeypatch, T4)
+    assert gpu_use.evidence(ComposeEngine(settings, "gpu")) == made
 
 
 def test_one_usable_gpu_is_enough(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
