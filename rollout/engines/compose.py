@@ -60,16 +60,16 @@ class ComposeEngine(Engine):
     def start(self) -> None:
         """Build what is built here, and start the server and the drop watcher."""
         self.build_server()
-        self._must("up", "--detach", "--no-build", "--quiet-pull", _SERVER, _WATCHER)
+        self._quietly("up", "--detach", "--no-build", _SERVER, _WATCHER)
 
     def wait_healthy(self) -> None:
         """Return once Docker's own health checks have passed."""
         patience = str(self.settings.ready_timeout_seconds)
-        self._must("up", "--no-build", "--no-recreate", "--wait", "--wait-timeout", patience, _SERVER, _WATCHER)
+        self._quietly("up", "--no-build", "--no-recreate", "--wait", "--wait-timeout", patience, _SERVER, _WATCHER)
 
     def stop(self) -> None:
         """Stop and remove the containers and the network."""
-        self._must("--profile", "*", "down", "--remove-orphans")
+        self._quietly("--profile", "*", "down", "--remove-orphans")
 
     def server_pids(self) -> set[int]:
         """This machine's ids of the processes in the server's container."""
@@ -136,6 +136,12 @@ class ComposeEngine(Engine):
             raise BundleError(
                 f"docker compose {' '.join(arguments)} failed (exit status {answer.returncode}), see above"
             )
+
+    def _quietly(self, *arguments: str) -> None:
+        answer = self._compose(*arguments, capture=True)
+        if answer.returncode != 0:
+            said = answer.stderr.strip()
+            raise BundleError(f"docker compose {' '.join(arguments)} failed (exit status {answer.returncode}):\n{said}")
 
     def _compose(self, *arguments: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
         named = (part for file in self.compose_files() for part in ("--file", str(file)))
