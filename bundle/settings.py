@@ -282,7 +282,7 @@ class Settings:
         _IMAGES, "python:3.11-slim-bookworm", _image, "Base of the images that are built here."
     )
     server_memory: str = _setting(
-        _IMAGES, "4g", _memory, "Memory limit of the server; two versions are loaded during a switch."
+        _IMAGES, "6g", _memory, "Memory limit of the server; two versions are loaded during a switch."
     )
     trainer_memory: str = _setting(_IMAGES, "8g", _memory, "Memory limit of the trainer.")
 

@@ -52,7 +52,7 @@ def test_running_containers_are_hardened(serving: Stack, service: str) -> None:
     assert host["Privileged"] is False
     assert host["Init"] is True
     assert host["PidsLimit"] == 1024
-    assert host["Memory"] == 4 * 2**30
+    assert host["Memory"] == 6 * 2**30
     assert host["Tmpfs"].keys() == {"/tmp"}
     assert host["RestartPolicy"]["Name"] == "unless-stopped"
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}
