@@ -88,7 +88,7 @@ class Options:
         0, "threads within and between operations, both; 0: TensorFlow chooses", kind="int64"
     )
     tensorflow_intra_op_parallelism: int = _flag(
-        0, "threads within one operation; excludes the flag above", kind="int64"
+        0, "threads within one operation; 0: what suits the version; excludes the flag above", kind="int64"
     )
     tensorflow_inter_op_parallelism: int = _flag(
         0, "threads between operations; excludes tensorflow_session_parallelism", kind="int64"
@@ -133,6 +133,9 @@ class Options:
     )
     dynamic_batching: bool = _flag(
         True, "ours: run requests together that arrive while their signature is busy; adds no waiting"
+    )
+    freeze_variables: bool = _flag(
+        True, "ours: load variables as constants, which is faster, where that leaves the answers the same within 1e-5"
     )
     max_request_body_bytes: int = _flag(
         256 * 2**20, "ours: largest body of a REST request; larger ones are answered with 413", kind="int64"

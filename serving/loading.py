@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from serving import session
 from serving.errors import Code, ServingError, invalid
 from serving.flags import CPUS, Options
 from serving.storage import Fingerprint, fingerprint, flush_caches
@@ -51,13 +52,12 @@ class Loader:
         self.pause_s = max(0.0, options.load_retry_interval_micros / 1e6)
         self.permits = threading.Semaphore(options.num_load_threads if options.num_load_threads > 0 else max(2, CPUS))
         self.events = events
+        session.start_maker()
         self._load_options = load_options(options)
         self._flush_caches = options.flush_filesystem_caches
 
     def start(self, model: str, number: int, path: Path, polite: bool) -> LoadJob:
         """Begin to load; a `polite` job leaves the CPU to the requests that are being served."""
-        # The threads that a session starts for itself inherit the priority, and would keep it.
-        polite = polite and not _has_own_threads(self._load_options.session_config)
         job = LoadJob(self, model, number, path, polite)
         job.thread.start()
         return job
@@ -169,6 +169,7 @@ def load_options(options: Options) -> LoadOptions:
         session_config=_session_config(options),
         intra_op_threads=shared or options.tensorflow_intra_op_parallelism,
         inter_op_threads=shared or options.tensorflow_inter_op_parallelism,
+        freeze_variables=options.freeze_variables,
         prefer_tflite=options.prefer_tflite_model,
         enable_warmup=options.enable_model_warmup,
         warmup_iterations=options.num_request_iterations_for_warmup,
@@ -194,12 +195,6 @@ def _session_config(options: Options) -> Any:
     from tensorflow.core.protobuf import config_pb2
 
     return read(options.tensorflow_session_config_file, config_pb2.ConfigProto)
-
-
-def _has_own_threads(session_config: Any) -> bool:
-    return session_config is not None and (
-        session_config.use_per_session_threads or bool(session_config.session_inter_op_thread_pool)
-    )
 
 
 def _check_folder(model: str, number: int, path: Path) -> None:

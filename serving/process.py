@@ -14,6 +14,8 @@ def prepare_environment() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # oneDNN's own allocator keeps the memory of models that are gone; malloc gives it back.
     os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+    # A pool of threads for each session, as each model needs another number (serving.threads).
+    os.environ.setdefault("TF_OVERRIDE_GLOBAL_THREADPOOL", "1")
 
 
 def log_to_stderr() -> None:

@@ -73,6 +73,11 @@ def variables_prefix(path: Path, meta_graph: Any) -> bytes | None:
     return None
 
 
+def variables_bytes(path: Path) -> int:
+    """The size of the variables on disk."""
+    return sum(shard.stat().st_size for shard in (path / "variables").glob("variables.data-*"))
+
+
 def _asset_files(meta_graph: Any) -> Iterable[Any]:
     if len(meta_graph.asset_file_def):
         return list(meta_graph.asset_file_def)

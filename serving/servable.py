@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
-from serving import metrics, savedmodel, tflite, warmup
+from serving import metrics, opening, savedmodel, tflite, warmup
 from serving.batching.choice import Batching
 from serving.batching.dynamic import DynamicRunner
 from serving.batching.later import Later
-from serving.session import Session
 
 Array = npt.NDArray[Any]
 
@@ -29,14 +27,15 @@ _importing = threading.Lock()
 class LoadOptions:
     """How SavedModels are loaded; the names follow the server's flags.
 
-    `session_config` is a ConfigProto or None; thread counts of 0 leave the choice to TensorFlow. Without
-    `batching` every request is run by itself.
+    `session_config` is a ConfigProto or None; of `intra_op_threads`, 0 finds out what suits the version,
+    of `inter_op_threads` it leaves the choice to TensorFlow. Without `batching` every request is run by itself.
     """
 
     tags: frozenset[str] = frozenset({"serve"})
     session_config: Any = None
     intra_op_threads: int = 0
     inter_op_threads: int = 0
+    freeze_variables: bool = False
     prefer_tflite: bool = False
     enable_warmup: bool = True
     warmup_iterations: int = 0
@@ -122,10 +121,9 @@ def _load(path: Path, options: LoadOptions) -> Servable:
         interpreters = tflite.Interpreters(path / tflite.FILE)
         return Servable(path, options, interpreters.signatures, _batched(interpreters, path, options, None))
     meta_graph = savedmodel.read_meta_graph(path, options.tags)
-    session = Session(meta_graph.graph_def, _config(options))
+    session = opening.open_session(path, meta_graph, _config(options), options.freeze_variables)
     try:
-        _initialise(session, path, meta_graph)
-        runner = _batched(session, path, options, meta_graph)
+        runner = _batched(session, path, options, meta_graph, session.side_by_side)
     except BaseException:
         session.close()
         raise
@@ -133,21 +131,8 @@ def _load(path: Path, options: LoadOptions) -> Servable:
     return Servable(path, options, signatures, runner)
 
 
-def _batched(runner: Runner, path: Path, options: LoadOptions, meta_graph: Any) -> Runner:
-    return runner if options.batching is None else options.batching.wrap(runner, path, meta_graph)
-
-
-def _initialise(session: Session, path: Path, meta_graph: Any) -> None:
-    """Restore the variables and run the init op, as TensorFlow's loader does."""
-    feeds = {name: np.array(value, dtype=object) for name, value in savedmodel.asset_feeds(path, meta_graph).items()}
-    prefix = savedmodel.variables_prefix(path, meta_graph)
-    if prefix is not None:
-        saver = meta_graph.saver_def
-        restore_feeds = feeds | {saver.filename_tensor_name: np.array(prefix, dtype=object)}
-        session.run(restore_feeds, (), (saver.restore_op_name,), None)
-    init = savedmodel.init_op(path, meta_graph)
-    if init is not None:
-        session.run(feeds, (), (init,), None)
+def _batched(runner: Runner, path: Path, options: LoadOptions, meta_graph: Any, side_by_side: int = 1) -> Runner:
+    return runner if options.batching is None else options.batching.wrap(runner, path, meta_graph, side_by_side)
 
 
 def _detached(message: Any) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,26 +16,39 @@ from serving.errors import Code, ServingError, from_tensorflow, invalid, not_fou
 Array = npt.NDArray[Any]
 
 _FOREVER_S = 1e7
+_IN_THIS_THREAD: Final = -1
+# They wait for another op of the same run, which must then have a thread of its own.
+_WAITING: Final = re.compile(r".*(Dequeue|TakeMany|Unstage|Unbatch|Recv).*")
+
+# Threads that a session starts have the priority of the thread that makes it, for good; this one has the process's.
+_maker = ThreadPoolExecutor(1, "session-maker")
+
+
+def start_maker() -> None:
+    """Call this before any thread lowers its priority: sessions are then made at the priority of this moment."""
+    _maker.submit(int).result()
 
 
 class Session:
     """A raw TensorFlow session.
 
     `tf.compat.v1.Session.run` rewrites the messages of kernels and walks its fetches at each call; what it
-    calls underneath does neither.
+    calls underneath does neither. `side_by_side` is how many runs at a time serve it best.
     """
 
-    def __init__(self, graph_def: Any, config: Any) -> None:
+    def __init__(self, graph_def: Any, config: Any, side_by_side: int = 1) -> None:
+        """Raises ServingError for a graph that TensorFlow does not take."""
         import tensorflow as tf
         from tensorflow.python.client import pywrap_tf_session
 
+        self.side_by_side = side_by_side
         self._api = pywrap_tf_session
         self._op_error = tf.errors.OpError
         self._graph = tf.Graph()
         try:
             with self._graph.as_default():
                 tf.graph_util.import_graph_def(graph_def, name="")
-            self._session = tf.compat.v1.Session(graph=self._graph, config=config)
+            self._session = _maker.submit(tf.compat.v1.Session, graph=self._graph, config=config).result()
             self._api.ExtendSession(self._session._session)
         except tf.errors.OpError as error:
             raise from_tensorflow(error) from None
@@ -41,6 +56,16 @@ class Session:
             raise invalid(str(error)) from None
         self._outputs: dict[str, Any] = {}
         self._timeouts: dict[int, Any] = {}
+        self._without_timeout = self._options(_alone(graph_def, config))
+
+    @property
+    def compat(self) -> Any:
+        """The tf.compat.v1.Session, for what TensorFlow's own tools do with one."""
+        return self._session
+
+    def has(self, tensor: str) -> bool:
+        """Whether the graph holds the node of `tensor`."""
+        return tensor.partition(":")[0] in self._graph._nodes_by_name
 
     def run(
         self,
@@ -94,15 +119,17 @@ class Session:
 
     def _run_options(self, timeout_s: float | None) -> Any:
         if timeout_s is None or timeout_s > _FOREVER_S:
-            return None
+            return self._without_timeout
         milliseconds = _coarse(max(1, int(timeout_s * 1000)))
         options = self._timeouts.get(milliseconds)
         if options is None:
-            from tensorflow.core.protobuf import config_pb2
-
-            serialized = config_pb2.RunOptions(timeout_in_ms=milliseconds).SerializeToString()
-            options = self._timeouts.setdefault(milliseconds, self._api.TF_NewBufferFromString(serialized))
+            options = self._timeouts.setdefault(milliseconds, self._options({"timeout_in_ms": milliseconds}))
         return options
+
+    def _options(self, fields: Mapping[str, Any]) -> Any:
+        from tensorflow.core.protobuf import config_pb2
+
+        return self._api.TF_NewBufferFromString(config_pb2.RunOptions(**fields).SerializeToString())
 
     def _output(self, name: str, role: str) -> Any:
         output = self._outputs.get(name)
@@ -126,6 +153,14 @@ _MISSING = {
     "fetch": "FetchOutputs node {}: not found",
     "target": "Tensor {} was not found in the graph",
 }
+
+
+def _alone(graph_def: Any, config: Any) -> dict[str, int]:
+    """Options of a run without a time limit. Light graphs run in the calling thread: a hand-over costs more than it
+    brings."""
+    nodes = (graph_def.node, *(function.node_def for function in graph_def.library.function))
+    waits = any(_WAITING.fullmatch(node.op) for group in nodes for node in group)
+    return {"inter_op_thread_pool": _IN_THIS_THREAD} if config.intra_op_parallelism_threads == 1 and not waits else {}
 
 
 def _coarse(milliseconds: int) -> int:

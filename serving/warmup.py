@@ -44,6 +44,21 @@ def replay(servable: Servable, path: Path, iterations: int = 1) -> int:
         metrics.warmed_up(str(path), time.monotonic() - started, status.name)
 
 
+def predict_requests(path: Path) -> Iterator[Any]:
+    """The PredictRequests among the records of a version, in their order; raises ServingError for a broken file."""
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    file = path / FILE
+    for record in _records(file) if file.exists() else ():
+        entry = prediction_log_pb2.PredictionLog()
+        try:
+            entry.ParseFromString(record)
+        except DecodeError:
+            continue
+        if entry.WhichOneof("log_type") == "predict_log":
+            yield entry.predict_log.request
+
+
 def _replay(servable: Servable, file: Path, iterations: int) -> int:
     from tensorflow_serving.apis import prediction_log_pb2
 

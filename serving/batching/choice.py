@@ -29,8 +29,8 @@ class Batching:
     common: Parameters | None = None
     per_model: bool = False
 
-    def wrap(self, runner: Runner, path: Path, meta_graph: Any) -> Runner:
-        """Return a runner that batches; `meta_graph` is None for what has no graph.
+    def wrap(self, runner: Runner, path: Path, meta_graph: Any, side_by_side: int) -> Runner:
+        """Return a runner that batches, `side_by_side` batches at a time; `meta_graph` is None for what has no graph.
 
         Raises ServingError for bad parameters.
         """
@@ -46,7 +46,7 @@ class Batching:
             for name, signature in meta_graph.signature_def.items()
             if graph.can_stack(meta_graph, signature)
         ]
-        return DynamicRunner(runner, stackable)
+        return DynamicRunner(runner, stackable, side_by_side)
 
     def _parameters(self, path: Path) -> Parameters | None:
         if not self.per_model:

@@ -31,9 +31,6 @@ log = logging.getLogger(__name__)
 Array = npt.NDArray[Any]
 
 MOST_ROWS: Final = 64
-# On two cores a second run only takes CPU from the first one, from the requests that come in, and from the batch
-# that they would have filled.
-_WORKERS: Final = max(1, min(2, CPUS // 2))
 _CONCURRENT_RUNS: Final = 4 * CPUS
 _MOST_REMEMBERED: Final = 1000
 _FOREVER_S: Final = 1e7
@@ -50,13 +47,16 @@ class Stackable:
 
 
 class DynamicRunner:
-    """Runs requests together where that changes no answer, everything else by itself."""
+    """Runs requests together where that changes no answer, everything else by itself.
 
-    def __init__(self, runner: Runner, stackable: Iterable[Stackable]) -> None:
+    At most `side_by_side` batches of a signature run at a time; the rest waits, and fills the next one.
+    """
+
+    def __init__(self, runner: Runner, stackable: Iterable[Stackable], side_by_side: int = 1) -> None:
         self._runner = runner
         self._stackable = list(stackable)
         self._found: dict[Hashable, Stackable | None] = {}
-        self._lanes = Lanes(_WORKERS, MOST_ROWS)
+        self._lanes = Lanes(side_by_side, MOST_ROWS)
         self._runs = threading.BoundedSemaphore(_CONCURRENT_RUNS)
 
     def run(

@@ -27,10 +27,19 @@ def can_stack(meta_graph: Any, signature: Any) -> bool:
     inputs, outputs = list(signature.inputs.values()), list(signature.outputs.values())
     if not inputs or not outputs or not all(_has_open_rows(info) for info in inputs + outputs):
         return False
-    ops = _ops_behind(meta_graph.graph_def, {info.name.partition(":")[0] for info in outputs})
+    ops = _ops_of(meta_graph, signature)
     if any(_changes_state(op) for op in ops):
         return False
     return all(_has_fixed_width(info) for info in outputs) or not any(_GATHERING.fullmatch(op) for op in ops)
+
+
+def changes_state(meta_graph: Any, signature: Any) -> bool:
+    """Whether a request for `signature` may leave something changed, or be answered differently the next time."""
+    return any(_changes_state(op) for op in _ops_of(meta_graph, signature))
+
+
+def _ops_of(meta_graph: Any, signature: Any) -> set[str]:
+    return ops_behind(meta_graph.graph_def, {info.name.partition(":")[0] for info in signature.outputs.values()})
 
 
 def _has_open_rows(info: Any) -> bool:
@@ -54,7 +63,7 @@ def _changes_state(op: str) -> bool:
     return definition is not None and definition.is_stateful and not _HARMLESS.fullmatch(op)
 
 
-def _ops_behind(graph_def: Any, outputs: Iterable[str]) -> set[str]:
+def ops_behind(graph_def: Any, outputs: Iterable[str]) -> set[str]:
     """The types of the ops that `outputs` depend on, those in functions included."""
     nodes = {node.name: node for node in graph_def.node}
     functions = {function.signature.name: function for function in graph_def.library.function}

@@ -41,6 +41,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     engine = Engine(folder / "engine.log", flags)
     try:
         engine.wait_ready()
+        for model in ("kitchen", "digits"):  # The port is open as soon as one version of each is there.
+            engine.until(lambda: set(engine.states(model).values()) == {"AVAILABLE"})  # noqa: B023 - called at once
         yield Address("127.0.0.1", engine.rest_port, engine.grpc_port)
     finally:
         engine.kill()

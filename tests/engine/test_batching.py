@@ -19,7 +19,8 @@ import pytest
 import requests
 from PIL import Image
 
-from serving.batching import dynamic, graph
+from serving import threads
+from serving.batching import graph
 from serving.batching.choice import Batching
 from serving.errors import ServingError
 from serving.savedmodel import read_meta_graph
@@ -104,7 +105,8 @@ class Loaded:
 
 @pytest.fixture
 def loaded(base: Path, monkeypatch: pytest.MonkeyPatch) -> Loaded:
-    monkeypatch.setattr(dynamic, "_WORKERS", 1)
+    monkeypatch.setattr(threads, "LIGHT", threads.Plan(1, 1))
+    monkeypatch.setattr(threads, "HEAVY", threads.Plan(0, 1))
     return Loaded(base / "1")
 
 

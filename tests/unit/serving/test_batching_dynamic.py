@@ -11,15 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.batching import dynamic
 from serving.batching.dynamic import MOST_ROWS, DynamicRunner, Stackable
 from serving.errors import Code, ServingError
 from tests.unit.serving.runners import GatedRunner, signature_of
-
-
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dynamic, "_WORKERS", 1)
 
 
 def runner_over(runner: GatedRunner) -> DynamicRunner:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.batching import dynamic
 from serving.batching.dynamic import DynamicRunner
 from serving.batching.later import Later, Outcome
 from serving.errors import Code, ServingError
@@ -19,11 +18,6 @@ from tests.unit.serving.runners import GatedRunner
 from tests.unit.serving.test_batching_dynamic import ask, prove, runner_over, until, waiting
 
 DEADLINE_S = 10.0
-
-
-@pytest.fixture(autouse=True)
-def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dynamic, "_WORKERS", 1)
 
 
 @pytest.fixture
