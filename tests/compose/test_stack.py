@@ -40,9 +40,8 @@ def test_up_ends_with_a_right_prediction_and_healthy_containers(serving: Stack, 
         assert (state["Status"], state["Health"]["Status"]) == ("running", "healthy")
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_running_containers_are_hardened(serving: Stack, service: str) -> None:
-    facts = serving.container(service).attrs
+def assert_hardened(facts: dict[str, Any], stop_s: int, memory_gib: int) -> None:
+    """What `docker inspect` says of any container of ours."""
     host = facts["HostConfig"]
     assert facts["Config"]["User"] == f"{os.getuid()}:{os.getgid()}"
     assert host["ReadonlyRootfs"] is True
@@ -52,11 +51,29 @@ def test_running_containers_are_hardened(serving: Stack, service: str) -> None:
     assert host["Privileged"] is False
     assert host["Init"] is True
     assert host["PidsLimit"] == 1024
-    assert host["Memory"] == 6 * 2**30
+    assert host["Memory"] == memory_gib * 2**30
     assert host["Tmpfs"].keys() == {"/tmp"}
-    assert host["RestartPolicy"]["Name"] == "unless-stopped"
     assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "3", "max-size": "10m"}}
-    assert facts["Config"]["StopTimeout"] == (45 if service == "server" else 30)
+    assert facts["Config"]["StopTimeout"] == stop_s
+
+
+@pytest.mark.parametrize(("service", "stop_s"), [("server", 45), ("watcher", 30)])
+def test_running_containers_are_hardened(serving: Stack, service: str, stop_s: int) -> None:
+    facts = serving.container(service).attrs
+    assert_hardened(facts, stop_s, 6)
+    assert facts["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+
+
+def test_the_trainers_container_is_hardened_and_has_no_network(serving: Stack) -> None:
+    """Made as `make train` makes it, and not started."""
+    assert serving.compose("--profile", "train", "create", "trainer").returncode == 0
+    container = serving.container("trainer")
+    try:
+        assert_hardened(container.attrs, 10, 8)
+        assert container.attrs["HostConfig"]["NetworkMode"] == "none"
+        assert container.attrs["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    finally:
+        container.remove()
 
 
 def test_only_the_servers_ports_are_published_and_only_on_loopback(serving: Stack) -> None:
