@@ -30,8 +30,14 @@ class Requests:
 
     def between(self, first: float, last: float) -> Requests:
         """Those that ended from `first` to `last`."""
-        inside = (self.ended >= first) & (self.ended <= last)
-        return Requests(self.began[inside], self.ended[inside], self.answered[inside])
+        return self._only((self.ended >= first) & (self.ended <= last))
+
+    def under_way(self, first: float, last: float) -> Requests:
+        """Those that a client was waiting for at any moment from `first` to `last`, however late they ended."""
+        return self._only((self.began <= last) & (self.ended >= first))
+
+    def _only(self, chosen: NDArray[np.bool_]) -> Requests:
+        return Requests(self.began[chosen], self.ended[chosen], self.answered[chosen])
 
     @property
     def failed(self) -> int:

@@ -43,6 +43,12 @@ def test_failed_requests_count_neither_as_rate_nor_as_latency() -> None:
     assert seen.latency_ms(50) == pytest.approx(1000.0)
 
 
+def test_a_request_that_was_held_up_belongs_to_the_moment_that_held_it_up() -> None:
+    seen = requests((0.0, 1.0, 1.0), (1.9, 4.0, 1.0), (3.0, 3.5, 1.0))
+    assert seen.under_way(1.5, 2.5).ended.tolist() == [4.0]
+    assert seen.between(1.5, 2.5).ended.tolist() == []
+
+
 def test_samples_are_read_in_the_order_of_their_ends(tmp_path: Path) -> None:
     path = tmp_path / "samples"
     np.array([[0.0, 2.0, 1.0], [0.5, 1.0, 0.0]]).tofile(path)
