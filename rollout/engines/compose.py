@@ -68,8 +68,8 @@ class ComposeEngine(Engine):
         self._quietly("up", "--no-build", "--no-recreate", "--wait", "--wait-timeout", patience, _SERVER, _WATCHER)
 
     def stop(self) -> None:
-        """Stop and remove the containers and the network."""
-        self._quietly("--profile", "*", "down", "--remove-orphans")
+        """Stop and remove the containers, the network and the volume between watcher and gate."""
+        self._quietly("--profile", "*", "down", "--remove-orphans", "--volumes")
 
     def server_pids(self) -> set[int]:
         """This machine's ids of the processes in the server's container."""

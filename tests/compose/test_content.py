@@ -21,7 +21,7 @@ FILES = ("compose.yaml", "compose.gpu.yaml")
 TEXTS = {name: (PROJECT / name).read_text(encoding="utf-8") for name in FILES}
 BASE: dict[str, Any] = yaml.safe_load(TEXTS["compose.yaml"])
 GPU: dict[str, Any] = yaml.safe_load(TEXTS["compose.gpu.yaml"])
-SERVICES = ("server", "watcher", "trainer")
+SERVICES = ("server", "watcher", "gate", "trainer")
 DEFAULTS = {row.name: row.default for row in table()}
 NOT_SETTINGS = {"BUNDLE_UID", "BUNDLE_GID", "SERVER_IMAGE", "TRAINER_NETWORK"}
 VARIABLE = re.compile(r"(?<!\$)\$\{([^}:]*)(?::-([^}]*))?\}")
@@ -95,7 +95,7 @@ def test_the_server_is_given_longer_than_it_drains() -> None:
     assert int(grace.removesuffix("s")) > int(DEFAULTS["DRAIN_SECONDS"])
 
 
-@pytest.mark.parametrize("service", ["server", "watcher"])
+@pytest.mark.parametrize("service", ["server", "watcher", "gate"])
 def test_every_service_that_stays_has_a_health_check_with_all_its_times(service: str) -> None:
     check = BASE["services"][service]["healthcheck"]
     assert check["test"][0] == "CMD"
@@ -149,7 +149,18 @@ def test_the_server_cannot_write_and_nobody_can_write_the_code() -> None:
     assert {mounts(service)["/bundle"] for service in SERVICES} == {"ro"}
     assert mounts("trainer")["/data"] == "ro"
     mine = {"/models": "rw", "/drop": "rw", "/quarantine": "rw", "/releases": "rw"}
-    assert mounts("watcher") == {**mine, "/bundle": "ro"}
+    assert mounts("watcher") == {**mine, "/gate": "rw", "/bundle": "ro"}
+
+
+def test_the_gate_reaches_nobody_and_can_only_answer() -> None:
+    facts = BASE["services"]["gate"]
+    assert facts["network_mode"] == "none"
+    assert mounts("gate") == {"/models": "ro", "/drop": "ro", "/gate": "rw", "/bundle": "ro"}
+    folder = facts["entrypoint"][-1]
+    assert BASE["services"]["watcher"]["environment"]["GATE_DIR"] == folder
+    assert f"{folder}/alive" in facts["healthcheck"]["test"][-1]
+    assert facts["image"] == BASE["services"]["watcher"]["image"]
+    assert "gate" in BASE["services"]["watcher"]["depends_on"]
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

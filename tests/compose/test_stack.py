@@ -21,7 +21,7 @@ from tests.e2e.conftest import MODEL, ROOT, until
 
 pytestmark = pytest.mark.docker
 
-SERVICES = ("server", "watcher")
+SERVICES = ("server", "watcher", "gate")
 SECOND = "Second"
 
 
@@ -84,6 +84,13 @@ def test_only_the_servers_ports_are_published_and_only_on_loopback(serving: Stac
     assert not any((serving.container("watcher").attrs["NetworkSettings"]["Ports"] or {}).values())
 
 
+def test_candidates_are_run_without_network_and_cannot_write_versions(serving: Stack) -> None:
+    gate = serving.container("gate")
+    assert list(gate.attrs["NetworkSettings"]["Networks"]) == ["none"]
+    mounts = {mount["Destination"]: mount["RW"] for mount in gate.attrs["Mounts"]}
+    assert mounts == {"/models": False, "/drop": False, "/bundle": False, "/gate": True}
+
+
 def test_the_server_sees_the_models_read_only(serving: Stack) -> None:
     mounts = {mount["Destination"]: mount["RW"] for mount in serving.container("server").attrs["Mounts"]}
     assert mounts == {"/models": False, "/bundle": False}
@@ -129,6 +136,7 @@ def test_a_folder_dropped_on_the_host_goes_live_under_load(serving: Stack) -> No
         shutil.copytree(serving.base_path / str(before), serving.drop / "mine")
         until(lambda: serving.available() == [before + 1], "the dropped folder to be served")
     assert not list(serving.drop.iterdir())
+    assert b" passed" in serving.container("gate").logs()
 
 
 def test_an_edit_of_models_config_by_rename_adds_a_model(serving: Stack) -> None:
