@@ -94,8 +94,11 @@ class RestServer:
         deliver(response)
 
     def submit(self, function: Callable[..., object], *arguments: object) -> None:
-        """Run a function in a worker."""
-        self._workers.submit(function, *arguments)
+        """Run a function in a worker; from the loop as soon as what has arrived is read, so that it shares the run."""
+        if threading.get_ident() == self._thread.ident:
+            self._loop.call_soon(self._workers.submit, function, *arguments)
+        else:
+            self._workers.submit(function, *arguments)
 
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Run a function in the event loop; from any thread."""
