@@ -9,7 +9,7 @@ WORDS = ("cat", "dog")
 
 
 def write(folder: Path) -> None:
-    """Write dense, table, counting, texts, random and heavy into `folder`."""
+    """Write dense, table, counting, texts, images and heavy into `folder`."""
     import tensorflow as tf
 
     class Model(tf.Module):  # type: ignore[misc]
@@ -28,6 +28,15 @@ def write(folder: Path) -> None:
         @tf.function(input_signature=[tf.TensorSpec([None, 4], tf.float32, name="x")])
         def dense(self, x):  # type: ignore[no-untyped-def]
             return {"y": tf.matmul(x, self.weights)}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="number")])
+        def number(self, number):  # type: ignore[no-untyped-def]
+            return {"y": tf.strings.to_number(number) * self.weights[0, 0]}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image")])
+        def image(self, image):  # type: ignore[no-untyped-def]
+            mean = lambda each: tf.reduce_mean(tf.cast(tf.io.decode_png(each, channels=3), tf.float32))  # noqa: E731
+            return {"y": tf.map_fn(mean, image, fn_output_signature=tf.float32) * self.weights[0, 0]}
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="word")])
         def lookup(self, word):  # type: ignore[no-untyped-def]
@@ -49,7 +58,8 @@ def write(folder: Path) -> None:
     save("dense", serving_default=model.dense)
     save("table", serving_default=model.dense, lookup=model.lookup)
     save("counting", serving_default=model.dense, count=model.count)
-    save("texts", serving_default=model.lookup)
+    save("texts", serving_default=model.number)
+    save("images", serving_default=model.image)
     save("heavy", serving_default=model.heavy)
 
 

@@ -75,6 +75,10 @@ def test_tables_are_filled_in_a_frozen_version(open_model: OpenModel, made: Path
     assert lines.tolist() == [1, -1, 0]
 
 
+def test_images_are_tried_with_a_picture(open_model: OpenModel) -> None:
+    assert not has_variables(open_model("images"))
+
+
 def test_a_version_that_writes_to_its_variables_keeps_them(open_model: OpenModel, made: Path) -> None:
     session = open_model("counting")
     assert has_variables(session)
