@@ -31,7 +31,10 @@ def _pattern(text: str) -> re.Pattern[bytes]:
     return re.compile(text.encode("ascii"))
 
 
-_HEAD = _pattern(r' \{ (?:"signature_name" : NAME , )?"(instances|inputs)" : (?:(\[ )?\{ NAME : )?(?=\[)')
+# The first element tells whether these are numbers: a picture in base64 is not gone through for nothing.
+_HEAD = _pattern(
+    r' \{ (?:"signature_name" : NAME , )?"(instances|inputs)" : (?:(\[ )?\{ NAME : )?(?=\[ (?:\[ )*[-0-9])'
+)
 _TAIL = _pattern(r' (?:, "signature_name" : NAME )?\} ')
 _END_OF_INPUT = _pattern(r" \}")
 _BETWEEN_ROWS, _COLON = _pattern(r"\} , \{ ").pattern, _pattern(" : ").pattern
