@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import random
+import re
 import shutil
 import threading
 import time
@@ -122,8 +123,8 @@ def test_a_canary_answers_under_its_label_alone_until_it_is_promoted(serving: Bu
     assert _same(_ask(serving, images, "labels/canary"), candidate)
     for path in ("", "labels/stable"):
         assert _same(_ask(serving, images, path), stable)
-    status, output = serving.run("rollout", "rollback")
-    assert (status, "make promote, or make abort" in output) == (2, True)
+    refused, output = serving.run("rollout", "rollback")
+    assert (refused, "make promote, or make abort" in output) == (2, True)
     serving.must("rollout", "promote")
     assert serving.available() == [live + 1]
     assert _same(_ask(serving, images, ""), candidate)
@@ -131,6 +132,8 @@ def test_a_canary_answers_under_its_label_alone_until_it_is_promoted(serving: Bu
     serving.must("rollout", "rollback")
     assert serving.available() == [live]
     assert _same(_ask(serving, images, ""), stable)
+    status = serving.must("rollout", "status")
+    assert re.search(r"live since .*: [1-9][0-9]* requests, 0 failed, p50 [0-9.]+ ms", status), status
     history = serving.must("rollout", "history")
     assert all(event in history for event in ("canary", "promoted", "rolled-back"))
 
