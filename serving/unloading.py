@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import logging
 import threading
 from collections.abc import Callable
 
+from serving import memory
 from serving.version import Loaded
 
 log = logging.getLogger(__name__)
@@ -23,13 +21,6 @@ def start(loaded: Loaded, done: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def release_memory() -> None:
-    """Collect what only cycles keep alive, and give free heap pages back to the system."""
-    gc.collect()
-    with contextlib.suppress(AttributeError, OSError):  # other C libraries than glibc
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def _unload(loaded: Loaded, done: Callable[[], None]) -> None:
     loaded.wait_idle()
     try:
@@ -42,4 +33,4 @@ def _unload(loaded: Loaded, done: Callable[[], None]) -> None:
         )
     done()
     del loaded
-    release_memory()
+    memory.release()

@@ -1,0 +1,14 @@
+"""Giving memory that is not used any more back to the system."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+
+
+def release() -> None:
+    """Collect what only cycles keep alive, and give free heap pages back to the system."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):  # other C libraries than glibc
+        ctypes.CDLL(None).malloc_trim(0)
