@@ -100,7 +100,7 @@ def test_a_folder_of_somebody_else_is_explained(serving: Stack, name: str) -> No
     finally:
         os.chown(folder, os.getuid(), os.getgid())
     assert status == 1
-    assert output.count("\n") == 1
+    assert "building" not in output
     assert f"error: {folder} belongs to uid {STRANGER}, gid {STRANGER}, mode 755; containers run as uid 0" in output
     assert f"Run: sudo chown -R 0:0 {folder}" in output
 
@@ -112,7 +112,7 @@ def test_the_trainer_explains_a_folder_of_somebody_else_as_well(serving: Stack) 
     answer = serving.compose(*train, BUNDLE_UID=str(STRANGER), BUNDLE_GID=str(STRANGER), EPOCHS="1")
     assert answer.returncode == 1
     assert "Traceback" not in answer.stderr
-    assert f"is not writable for uid {STRANGER}; it belongs to uid 0" in answer.stderr
+    assert "error: cannot write into /runs: Permission denied; check who owns it" in answer.stderr
     assert serving.available() == before
 
 

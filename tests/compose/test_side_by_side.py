@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle.versions import version_folders
 from tests.compose.stack import Images, Stack, new_stack
 from tests.compose.traffic import traffic
 from tests.e2e.conftest import MODEL
@@ -53,14 +54,14 @@ def test_a_full_disk_fails_the_training_and_harms_nothing(second: Stack) -> None
     filler = second.root / "models" / "filler"
     free = shutil.disk_usage(filler.parent).free
     filler.write_bytes(bytes(free - 200_000))
-    before = {path.name for path in second.base_path.iterdir()}
     with traffic(second):
         status, output = second.run("rollout", "train", EPOCHS="1")
     assert status == 1
     assert "No space left on device" in output
     assert "Nothing was published" in output
     assert "Traceback" not in output
-    assert {path.name for path in second.base_path.iterdir()} - before <= {".publish.lock"}
+    assert list(version_folders(second.base_path)) == [1]
+    assert not list(second.base_path.glob(".staging-*"))
     filler.unlink()
     assert "version 2 is AVAILABLE" in second.must("rollout", "train", EPOCHS="1")
 
