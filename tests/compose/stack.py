@@ -22,15 +22,16 @@ from tests.e2e.conftest import ROOT, Bundle, free_ports
 FILES = (".dockerignore", ".env", "compose.yaml", "compose.gpu.yaml", "models.config")
 FOLDERS = ("bundle", "requirements", "rollout", "serving", "trainer")
 LABEL = "com.docker.compose.project"
+RUN = uuid.uuid4().hex[:8]  # Two runs on one machine do not remove each other's images.
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Tags of the images under test, of which only the tests know."""
+    """Tags of the images under test, of which only this run knows."""
 
-    server: str = "tf-serving-bundle-test/server:0"
-    trainer: str = "tf-serving-bundle-test/trainer:0"
-    stand_in: str = "tf-serving-bundle-test/tensorflow-serving:0"
+    server: str = f"tf-serving-bundle-test/server:{RUN}"
+    trainer: str = f"tf-serving-bundle-test/trainer:{RUN}"
+    stand_in: str = f"tf-serving-bundle-test/tensorflow-serving:{RUN}"
     python: str = "python:3.11-slim-bookworm"
 
 
@@ -102,6 +103,7 @@ def client() -> Iterator[docker.DockerClient]:
 @contextmanager
 def new_stack(folder: Path, images: Images, engine: str = "embedded", **settings: str) -> Iterator[Stack]:
     """An empty bundle in `folder`; nothing of it is left behind, whatever happens inside the block."""
+    folder.chmod(0o755)  # pytest's own folders are closed to the other users that containers can run as.
     for name in FILES:
         shutil.copyfile(ROOT / name, folder / name)
     for name in FOLDERS:
