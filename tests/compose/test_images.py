@@ -18,7 +18,6 @@ from tests.e2e.conftest import MODEL, until
 pytestmark = pytest.mark.docker
 
 MOST_BYTES = {"server": 1.1e9, "trainer": 1.45e9}
-SHARED_BYTES = 0.95e9
 TOOLS = ("gcc", "cc", "make", "strip", "curl", "wget", "git")
 NAMES = ("server", "trainer")
 
@@ -39,14 +38,6 @@ def run(tag: str, script: str) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_small(images: Images, name: str) -> None:
     assert inspect(getattr(images, name))["Size"] < MOST_BYTES[name]
-
-
-def test_both_share_base_and_packages(images: Images) -> None:
-    layers = [inspect(getattr(images, name))["RootFS"]["Layers"] for name in NAMES]
-    shared = [one for one, other in zip(*layers, strict=False) if one == other]
-    with client() as docker:
-        sizes = [entry["Size"] for entry in reversed(docker.images.get(images.server).history()) if entry["Size"]]
-    assert sum(sizes[: len(shared)]) > SHARED_BYTES
 
 
 @pytest.mark.parametrize("name", NAMES)
