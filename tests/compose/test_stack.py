@@ -165,7 +165,8 @@ def test_status_and_logs_answer(serving: Stack, engine_name: str) -> None:
     status = serving.must("rollout", "status")
     assert f"engine: {engine_name} at {serving.url}" in status
     assert re.search(r"version \d+ +AVAILABLE", status)
-    assert "watching /drop" in serving.must("rollout", "logs")
+    log = serving.must("rollout", "logs")
+    assert all(f"{service}-1" in log for service in ("server", "watcher"))
 
 
 def test_restart_serves_the_newest_version(serving: Stack) -> None:
