@@ -44,7 +44,7 @@ def images(engine: docker_facts.DockerFacts, tmp_path_factory: pytest.TempPathFa
         subprocess.run([*command, str(ROOT / "tests" / "compose" / "stand_in")], check=True, capture_output=True)
         yield made
         for tag in (made.stand_in, made.trainer, made.server):
-            docker.images.remove(tag)
+            docker.images.remove(tag, force=True)  # Whatever a failed test left running must not hide why it failed.
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ import pytest
 from tests.compose.stack import Images
 from tests.e2e.conftest import ROOT
 
+pytestmark = pytest.mark.docker
+
 
 @pytest.mark.timeout(900)
 def test_no_request_is_lost_in_a_day_of_rollouts(images: Images, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def write(folder: Path) -> None:
 
         @tf.function(input_signature=[tf.TensorSpec([None, 1024], tf.float32, name="x")])
         def heavy(self, x):  # type: ignore[no-untyped-def]
-            return {"y": tf.foldl(lambda one, _: tf.nn.softmax(one @ self.square @ self.square), tf.range(100), x)}
+            return {"y": tf.foldl(lambda one, _: tf.nn.softmax(one @ self.square @ self.square), tf.range(400), x)}
 
     model = Model()
 
