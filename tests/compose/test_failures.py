@@ -61,22 +61,28 @@ def test_a_container_killed_through_docker_stays_down_until_up(serving: Stack) -
 def test_a_stop_answers_what_is_in_flight_and_ends_with_0(serving: Stack) -> None:
     image = pictures.b64(pictures.encoded("RGB", (2000, 2000), "PNG"))
     body = {"signature_name": "serving_bytes", "instances": [image] * 60}  # Seconds of decoding.
-    replies: list[requests.Response] = []
+    replies: list[tuple[requests.Response, float]] = []
     url = f"{serving.url}/v1/models/{MODEL}:predict"
-    senders = [threading.Thread(target=lambda: replies.append(requests.post(url, json=body, timeout=60))) for _ in "ab"]
+
+    def send() -> None:
+        replies.append((requests.post(url, json=body, timeout=60), time.monotonic()))
+
+    senders = [threading.Thread(target=send) for _ in "ab"]
     for sender in senders:
         sender.start()
-    time.sleep(1)  # They have to be running; were they not, the log below would say so.
+    time.sleep(1)  # They have to be with the server; whether they still were is looked at below.
+    began = time.monotonic()
     answer = serving.compose("stop", "server")
     assert answer.returncode == 0, answer.stderr
     for sender in senders:
         sender.join()
     log = serving.container("server").logs().decode()
-    assert "Stopping: 2 request(s) in flight" in log
+    assert "request(s) in flight have up to 30 s to finish" in log
     assert "no request was cut off" in log
     state = serving.server_state()
     assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 0, False)
-    assert [len(reply.json()["predictions"]) for reply in replies] == [60, 60]
+    assert [len(reply.json()["predictions"]) for reply, _ in replies] == [60, 60]
+    assert all(ended > began for _, ended in replies), "they were answered before the stop: nothing was tested"
     serving.must("rollout", "up")
 
 
