@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from serving.codec import exact, fast
 from serving.codec.debug import describe
-from serving.codec.numbers import Numbers
 from serving.codec.parser import ABSENT, Members, check_size, parse
+from serving.codec.quick import Quick
 from serving.errors import invalid
 
 Array = npt.NDArray[Any]
@@ -48,13 +48,13 @@ class PredictBody:
         self._body = body
         self._quickly = quickly
         self._root: Members | None = None
-        self._numbers: Numbers | None = None
+        self._quick: Quick | None = None
         self._document: fast.Document | None = None
         self.row_format = True
         check_size(body)
         try:
-            self._numbers = Numbers(body)
-            self.signature_name = self._numbers.signature_name
+            self._quick = Quick(body)
+            self.signature_name = self._quick.signature_name
         except fast.Doubt:
             self.signature_name = self._parse()
 
@@ -63,10 +63,10 @@ class PredictBody:
 
         Sets `row_format` to whether the answer is to be in rows.
         """
-        if self._numbers is not None:
+        if self._quick is not None:
             try:
-                self.row_format = self._numbers.row_format
-                return self._numbers.tensors(inputs)
+                self.row_format = self._quick.row_format
+                return self._quick.tensors(inputs)
             except fast.Doubt:
                 self._parse()
         if self._document is not None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -23,8 +24,6 @@ _SIGNIFICANT_DIGITS = 17
 SMALLEST_DOUBLE = 2.0**-1022
 SMALLEST_FLOAT = 2.0**-126
 LARGEST_FLUSHED = 2.0**-126 - 2.0**-151
-
-_ROUNDINGS = 2.0**-49
 
 _POWERS = [float(f"1e{n}") for n in range(309)]
 
@@ -140,19 +139,17 @@ def float64_text(value: float) -> str:
     return _reply_text(value, float, "%.17g")
 
 
-def six_digits_do(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Which of some finite, normal or zero, numbers are read back from six digits."""
-    wide = values.astype(np.float64)
-    with np.errstate(all="ignore"):
-        scale = 10.0 ** (5 - np.floor(np.log10(np.abs(wide))))
-        short = np.where(wide == 0, 0, np.rint(wide * scale) / scale)
-        # `short` is the decimal but for a rounding or two of its own.
-        below: npt.NDArray[np.bool_] = (short * (1 - _ROUNDINGS)).astype(np.float32) == values
-        above = (short * (1 + _ROUNDINGS)).astype(np.float32) == values
-    for at in np.flatnonzero(below != above).tolist():
-        number = float(values[at])
-        below[at] = _round_to_float32(float("%.6g" % number)) == number  # noqa: UP031 - C's %g is what is being reproduced
-    return below
+def float32_texts(values: Sequence[float]) -> list[str]:
+    """Print float32 numbers as `float32_text` does each of them."""
+    count = len(values)
+    joined = ("%.6g " * count) % tuple(values)
+    if "n" in joined or "e-3" in joined or "e-4" in joined:
+        return list(map(float32_text, values))  # Among them is one that is infinite, no number, or denormal.
+    short = joined.split()
+    read_back = array("f", map(float, short)).tolist()
+    full = (("%.9g " * count) % tuple(values)).split()
+    texts = [s if back == v else f for s, f, back, v in zip(short, full, read_back, values, strict=True)]
+    return [text if "." in text or "e" in text else text + ".0" for text in texts]
 
 
 def to_float32(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

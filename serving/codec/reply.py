@@ -18,8 +18,6 @@ Outputs = Mapping[str, tuple[int, Array]]
 """Aliases of a signature's outputs with their DataType numbers and values; the first dimension is the batch."""
 
 _INDENT = "    "
-# Below this many values the work by array costs more than it saves.
-_BULK = 64
 
 
 def predict(outputs: Outputs, row_format: bool) -> bytes:
@@ -36,7 +34,7 @@ def error(message: str) -> bytes:
 
 def regressions(values: Array) -> bytes:
     """The body of a regress reply."""
-    return encode(f'{{\n    "results": [{", ".join(_float_texts(values))}]\n}}')
+    return encode(f'{{\n    "results": [{", ".join(decimal.float32_texts(values.tolist()))}]\n}}')
 
 
 def classifications(rows: list[list[tuple[bytes, float]]]) -> bytes:
@@ -134,7 +132,7 @@ def _texts(name: str, dtype: int, value: Array, depth: int) -> list[str]:
     if not flat.size:
         return []
     if dtype == dtypes.FLOAT:
-        return _float_texts(flat)
+        return decimal.float32_texts(flat.tolist())
     if dtype == dtypes.DOUBLE:
         return [decimal.float64_text(number) for number in flat.tolist()]
     if dtype == dtypes.STRING:
@@ -156,17 +154,3 @@ def _string_texts(name: str, flat: Array, depth: int) -> list[str]:
         return [quote(decode(item)) for item in flat]
     inner, outer = "\n" + _INDENT * (depth + 1), "\n" + _INDENT * depth
     return [f'{{{inner}"b64": "{base64.b64encode(item).decode("ascii")}"{outer}}}' for item in flat]
-
-
-def _float_texts(values: Array) -> list[str]:
-    if values.size < _BULK or not _ordinary(values):
-        return [decimal.float32_text(number) for number in values.tolist()]
-    formats = np.where(decimal.six_digits_do(values), "%.6g", "%.9g").tolist()
-    texts = (" ".join(formats) % tuple(values.tolist())).split(" ")
-    return [text if "." in text or "e" in text else text + ".0" for text in texts]
-
-
-def _ordinary(values: Array) -> bool:
-    """Whether all numbers are finite and none is denormal."""
-    sizes = np.abs(values)
-    return bool((((sizes >= decimal.SMALLEST_FLOAT) | (sizes == 0)) & np.isfinite(values)).all())

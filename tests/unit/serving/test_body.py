@@ -87,7 +87,7 @@ def test_all_ways_agree(body: str, dtype: int, two_inputs: bool) -> None:
     data = body.encode("utf-8", "surrogatepass")
     inputs = {"x": dtype, "y": dtypes.FLOAT} if two_inputs else {"x": dtype}
     usual = outcome(data, inputs)
-    with mock.patch("serving.codec.body.Numbers", side_effect=fast.Doubt):
+    with mock.patch("serving.codec.body.Quick", side_effect=fast.Doubt):
         fast_only = outcome(data, inputs)
         with mock.patch.object(fast, "parse", side_effect=fast.Doubt):
             exact = outcome(data, inputs)

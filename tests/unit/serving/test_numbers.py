@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from serving.codec import dtypes, fast
 from serving.codec.body import PredictBody
-from serving.codec.numbers import Numbers
+from serving.codec.quick import Quick
 from tests.unit.serving.test_body import number_tokens, outcome
 
 EXAMPLES = int(os.environ.get("BODY_EXAMPLES", "400"))
@@ -69,7 +69,7 @@ def documents(draw: st.DrawFn, tokens: st.SearchStrategy[str] = everyday_tokens)
 
 def exact(data: bytes, inputs: dict[str, int]) -> Any:
     with (
-        mock.patch("serving.codec.body.Numbers", side_effect=fast.Doubt),
+        mock.patch("serving.codec.body.Quick", side_effect=fast.Doubt),
         mock.patch.object(fast, "parse", side_effect=fast.Doubt),
     ):
         return outcome(data, inputs)
@@ -116,7 +116,7 @@ def test_images_take_the_quickest_way(form: str, shape: tuple[int, ...], dtype: 
 
 
 def test_fractions_and_exponents_take_the_quickest_way() -> None:
-    values = Numbers(b'{"instances": [[0.1, 2.5e-05], [-3.25, 0.3333333432674408]]}').tensors({"x": dtypes.FLOAT})["x"]
+    values = Quick(b'{"instances": [[0.1, 2.5e-05], [-3.25, 0.3333333432674408]]}').tensors({"x": dtypes.FLOAT})["x"]
     assert values.tolist() == np.array([[0.1, 2.5e-05], [-3.25, 1 / 3]], np.float32).tolist()
 
 
@@ -126,4 +126,4 @@ def test_fractions_and_exponents_take_the_quickest_way() -> None:
 )
 def test_what_is_not_an_array_of_numbers_goes_another_way(rows: str) -> None:
     with pytest.raises(fast.Doubt):
-        Numbers(f'{{"instances": {rows}}}'.encode()).tensors({"x": dtypes.FLOAT})
+        Quick(f'{{"instances": {rows}}}'.encode()).tensors({"x": dtypes.FLOAT})
