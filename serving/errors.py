@@ -58,6 +58,11 @@ def too_many(limit: int) -> ServingError:
     )
 
 
+def timed_out() -> ServingError:
+    """What the real server says when the time of a request is over."""
+    return ServingError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
+
+
 def from_tensorflow(error: Any) -> ServingError:
     """Turn a `tf.errors.OpError` into the status that TensorFlow's C++ code meant by it."""
     return ServingError(_code(error.error_code), error.message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -10,15 +10,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from serving import kernels
-from serving.errors import Code, ServingError, from_tensorflow, invalid, not_found
+from serving import kernels, loops
+from serving.errors import Code, ServingError, from_tensorflow, invalid, not_found, timed_out
 
 Array = npt.NDArray[Any]
 
 _FOREVER_S = 1e7
 _IN_THIS_THREAD: Final = -1
-# They wait for another op of the same run, which must then have a thread of its own.
-_WAITING: Final = re.compile(r".*(Dequeue|TakeMany|Unstage|Unbatch|Recv).*")
+# A run that surely ends is left to itself if it has this long; otherwise TensorFlow watches the time, in more threads.
+_AMPLE_S: Final = 10.0
 
 # Threads that a session starts have the priority of the thread that makes it, for good; this one has the process's.
 _maker = ThreadPoolExecutor(1, "session-maker")
@@ -56,7 +56,9 @@ class Session:
             raise invalid(str(error)) from None
         self._outputs: dict[str, Any] = {}
         self._timeouts: dict[int, Any] = {}
-        self._without_timeout = self._options(_alone(graph_def, config))
+        # Light graphs run in the calling thread: a hand-over costs more than it brings.
+        self._alone = config.intra_op_parallelism_threads == 1 and loops.surely_ends(graph_def)
+        self._without_timeout = self._options({"inter_op_thread_pool": _IN_THIS_THREAD} if self._alone else {})
 
     @property
     def compat(self) -> Any:
@@ -76,6 +78,8 @@ class Session:
     ) -> list[Array]:
         """Feed, run `targets`, return `fetches`; raises ServingError with the kernel's code and message."""
         try:
+            if timeout_s is not None and timeout_s >= _AMPLE_S and self._alone:
+                return self._run_in_this_thread(feeds, fetches, targets, timeout_s)
             return self._run(feeds, fetches, targets, timeout_s)
         except ServingError as error:
             message = kernels.mend(
@@ -109,6 +113,13 @@ class Session:
             # The kernel quotes bytes that it was fed; with the exception that could not be made its code is lost.
             raise ServingError(Code.INVALID_ARGUMENT, error.object.decode("utf-8", "surrogateescape")) from None
         return [value if isinstance(value, np.ndarray) else _scalar(value) for value in results]
+
+    def _run_in_this_thread(self, feeds: Any, fetches: Any, targets: Any, timeout_s: float) -> list[Array]:
+        started = time.monotonic()
+        values = self._run(feeds, fetches, targets, None)
+        if time.monotonic() - started > timeout_s:
+            raise timed_out()
+        return values
 
     def _failure(self, *arguments: Any) -> str:
         try:
@@ -153,14 +164,6 @@ _MISSING = {
     "fetch": "FetchOutputs node {}: not found",
     "target": "Tensor {} was not found in the graph",
 }
-
-
-def _alone(graph_def: Any, config: Any) -> dict[str, int]:
-    """Options of a run without a time limit. Light graphs run in the calling thread: a hand-over costs more than it
-    brings."""
-    nodes = (graph_def.node, *(function.node_def for function in graph_def.library.function))
-    waits = any(_WAITING.fullmatch(node.op) for group in nodes for node in group)
-    return {"inter_op_thread_pool": _IN_THIS_THREAD} if config.intra_op_parallelism_threads == 1 and not waits else {}
 
 
 def _coarse(milliseconds: int) -> int:

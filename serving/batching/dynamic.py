@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy.typing as npt
 
 from serving.batching import merging
-from serving.batching.lanes import Lanes, Member, deadline_exceeded
+from serving.batching.lanes import Lanes, Member
 from serving.batching.later import Later, Outcome, unexpected
 from serving.batching.proof import Proof
-from serving.errors import Code, ServingError
+from serving.errors import Code, ServingError, timed_out
 from serving.flags import CPUS
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class DynamicRunner:
 
     def _give_up(self, key: Hashable, member: Member) -> None:
         if self._lanes.withdraw(key, member):
-            member.settle(deadline_exceeded())
+            member.settle(timed_out())
 
     def _run_batch(self, signature: Stackable, fetches: Sequence[str], batch: list[Member]) -> list[Outcome]:
         if len(batch) == 1 or signature.proof.refuted:
@@ -156,7 +156,7 @@ class DynamicRunner:
     def _alone(self, fetches: Sequence[str], member: Member) -> Outcome:
         timeout_s = member.remaining()
         if timeout_s == 0.0:
-            return deadline_exceeded()
+            return timed_out()
         try:
             with self._permit(timeout_s):
                 return self._runner.run(member.feeds, fetches, (), timeout_s)
@@ -204,7 +204,7 @@ class DynamicRunner:
     def _permit(self, timeout_s: float | None) -> Iterator[None]:
         """Bound how many runs are under way: more threads than that wait in lanes."""
         if not self._runs.acquire(timeout=timeout_s):
-            raise deadline_exceeded()
+            raise timed_out()
         try:
             yield
         finally:

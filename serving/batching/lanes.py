@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import numpy.typing as npt
 
 from serving.batching.later import Later, Outcome
-from serving.errors import Code, ServingError
+from serving.errors import timed_out
 
 Array = npt.NDArray[Any]
 
@@ -81,7 +81,7 @@ class Lanes:
         in_time = member.gate.acquire(timeout=_LONGEST_WAIT_S if remaining is None else remaining)
         # Whoever was made leader at the last moment has to lead, or nobody would.
         if not in_time and (self.withdraw(key, member) or member.state != "leads"):
-            raise deadline_exceeded()
+            raise timed_out()
         return self.fill(key, member) if member.state == "leads" else []
 
     def join(self, key: Hashable, member: Member) -> bool:
@@ -130,8 +130,3 @@ class Lanes:
             if not lane.busy:
                 del self._lanes[key]
             return None
-
-
-def deadline_exceeded() -> ServingError:
-    """What the real server says when the time of a request is over."""
-    return ServingError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
