@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -59,6 +60,8 @@ class RestServer:
         self._workers = ThreadPoolExecutor(threads_for(options.rest_api_num_threads, options), "rest")
         # Status and metrics are to be had when all workers are taken.
         self._control = ThreadPoolExecutor(_CONTROL_THREADS, "rest-control")
+        self._calls: deque[Callable[[], object]] = deque()
+        self._called = False
         self.queued = 0
         self._max_queued = options.max_queued_requests
         self._loop = _new_loop()
@@ -102,10 +105,23 @@ class RestServer:
 
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Run a function in the event loop; from any thread."""
+        self._calls.append(partial(function, *arguments))
+        if self._called:
+            return
+        self._called = True  # The answers of a batch wake the loop once.
         try:
-            self._loop.call_soon_threadsafe(function, *arguments)
+            self._loop.call_soon_threadsafe(self._make_calls)
         except RuntimeError:  # the loop has ended, and with it every connection that could want this
             log.debug("The REST loop has ended")
+
+    def _make_calls(self) -> None:
+        self._called = False
+        for _ in range(len(self._calls)):
+            call = self._calls.popleft()
+            try:
+                call()
+            except Exception:
+                log.exception("A call in the REST loop failed")
 
     def call_later(self, delay_s: float, function: Callable[[], object]) -> asyncio.TimerHandle:
         """Run a function in the event loop after a time; from the loop."""

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from serving import documents, exposition, inference, metrics, prediction
@@ -202,6 +203,7 @@ class _BadVersion(Exception):
     """A version number beyond 64 bits, which the real server answers with an empty body."""
 
 
+@lru_cache(1024)
 def _parse_target(method: str, target: str) -> _Target | None:
     pattern = {"POST": _POST, "GET": _GET}.get(method)
     match = pattern.fullmatch(target) if pattern else None
