@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import CollectorRegistry
+
+from serving.instruments import Family
 
 REGISTRY: Final = CollectorRegistry(auto_describe=False)
-
-# Clients choose the model names in their requests, and each one makes a series that stays.
-_MAX_SERIES: Final = 2000
 
 
 def exponential(scale: float, growth: float, count: int) -> list[float]:
@@ -23,74 +20,37 @@ def exponential(scale: float, growth: float, count: int) -> list[float]:
     return [scale * growth**n for n in range(count)]
 
 
-class _Family:
-    """One metric with its labels."""
+_families: Final[dict[str, Family]] = {}
 
-    by_path: Final[dict[str, _Family]] = {}
 
-    def __init__(self, path: str, labels: Sequence[str], buckets: Sequence[float] | None = None) -> None:
-        name = path.replace("/", ":")
-        self.path = path
-        self.metric: MetricWrapperBase = (
-            Counter(name, path, labels, registry=REGISTRY)
-            if buckets is None
-            else Histogram(name, path, labels, registry=REGISTRY, buckets=buckets)
-        )
-        self._children: dict[tuple[str, ...], MetricWrapperBase] = {}
-        self.by_path[path] = self
-
-    def add(self, amount: float, *labels: str) -> None:
-        """Increase the counter of a label set."""
-        child = self._child(labels)
-        assert isinstance(child, Counter)
-        child.inc(amount)
-
-    def observe(self, value: float, *labels: str) -> None:
-        """Record a value; one that equals a bound counts in the bucket above, as on the real server."""
-        child = self._child(labels)
-        assert isinstance(child, Histogram)
-        child.observe(math.nextafter(value, math.inf))
-
-    def first(self) -> int:
-        """The value of the first series of a counter in the order of their labels, or 0."""
-        samples = [sample for family in self.metric.collect() for sample in family.samples]
-        counts = {tuple(each.labels.values()): each.value for each in samples if each.name.endswith("_total")}
-        return int(counts[min(counts)]) if counts else 0
-
-    def _child(self, labels: tuple[str, ...]) -> MetricWrapperBase:
-        child = self._children.get(labels)
-        if child is not None:
-            return child
-        if len(self._children) >= _MAX_SERIES:
-            labels = ("", *labels[1:])
-        child = self.metric.labels(*labels) if labels else self.metric
-        self._children[labels] = child
-        return child
+def _family(path: str, labels: Sequence[str], buckets: Sequence[float] | None = None) -> Family:
+    family = _families[path] = Family(path, labels, buckets, REGISTRY)
+    return family
 
 
 _LATENCY_BUCKETS: Final = exponential(10, 1.8, 33)
-_requests = _Family("/tensorflow/serving/request_count", ("model_name", "status"))
-_request_latency = _Family("/tensorflow/serving/request_latency", ("model_name", "API", "entrypoint"), _LATENCY_BUCKETS)
-_runtime_latency = _Family("/tensorflow/serving/runtime_latency", ("model_name", "API", "runtime"), _LATENCY_BUCKETS)
-_example_counts = _Family("/tensorflow/serving/request_example_counts", ("model",), exponential(1, 2, 15))
-_example_total = _Family("/tensorflow/serving/request_example_count_total", ("model",))
-_request_log = _Family("/tensorflow/serving/request_log_count", ("model_name", "status_code"))
-_warmup_latency = _Family(
+_requests = _family("/tensorflow/serving/request_count", ("model_name", "status"))
+_request_latency = _family("/tensorflow/serving/request_latency", ("model_name", "API", "entrypoint"), _LATENCY_BUCKETS)
+_runtime_latency = _family("/tensorflow/serving/runtime_latency", ("model_name", "API", "runtime"), _LATENCY_BUCKETS)
+_example_counts = _family("/tensorflow/serving/request_example_counts", ("model",), exponential(1, 2, 15))
+_example_total = _family("/tensorflow/serving/request_example_count_total", ("model",))
+_request_log = _family("/tensorflow/serving/request_log_count", ("model_name", "status_code"))
+_warmup_latency = _family(
     "/tensorflow/serving/model_warmup_latency", ("model_path", "status"), exponential(10, 1.8, 33)
 )
-_load_attempts = _Family("/tensorflow/cc/saved_model/load_attempt_count", ("model_path", "status"))
-_load_latency = _Family("/tensorflow/cc/saved_model/load_latency", ("model_path",))
+_load_attempts = _family("/tensorflow/cc/saved_model/load_attempt_count", ("model_path", "status"))
+_load_latency = _family("/tensorflow/cc/saved_model/load_latency", ("model_path",))
 _BATCH_SIZES: Final = exponential(1, 2, 14)
 
 
 _batching_lock: Final = threading.Lock()
 
 
-def _batching(name: str, labels: Sequence[str] = (), buckets: Sequence[float] | None = None) -> _Family:
+def _batching(name: str, labels: Sequence[str] = (), buckets: Sequence[float] | None = None) -> Family:
     """A metric that is on the page only when batching was asked for and has begun."""
     path = f"/tensorflow/serving/batching_session/{name}"
     with _batching_lock:
-        return _Family.by_path.get(path) or _Family(path, labels, buckets)
+        return _families.get(path) or _family(path, labels, buckets)
 
 
 @contextmanager
@@ -160,7 +120,7 @@ def values(paths: Iterable[str]) -> dict[str, int]:
     """The present value of each counter in `paths`, as far as its first series goes; 0 for what is no counter."""
     present = {}
     for path in paths:
-        family = _Family.by_path.get(path)
+        family = _families.get(path)
         present[path] = family.first() if family is not None else 0
     return present
 

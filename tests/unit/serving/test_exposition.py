@@ -35,7 +35,7 @@ def test_metrics_without_series_are_listed() -> None:
 
 
 def test_a_value_at_a_bound_counts_above_it() -> None:
-    family = metrics._Family("/test/bound", ("status",), metrics.exponential(1, 2, 3))
+    family = metrics._family("/test/bound", ("status",), metrics.exponential(1, 2, 3))
     for value in (2, 3, 200):
         family.observe(value, "good")
     lines = [line for line in page(metrics.REGISTRY) if line.startswith(":test:bound")]
@@ -56,7 +56,7 @@ def test_labels_cannot_break_the_page() -> None:
 
 
 def test_clients_cannot_grow_the_page_without_end() -> None:
-    family = metrics._Family("/test/growth", ("model", "status"))
+    family = metrics._family("/test/growth", ("model", "status"))
     for number in range(3000):
         family.add(1, f"m{number}", "NOT_FOUND")
     lines = [line for line in page(metrics.REGISTRY) if line.startswith(":test:growth{")]
@@ -72,7 +72,7 @@ def test_names(path: str, name: str) -> None:
 
 
 def test_values_of_counters_by_path_are_those_of_the_first_label() -> None:
-    family = metrics._Family("/test/values", ("model",))
+    family = metrics._family("/test/values", ("model",))
     family.add(4, "b")
     family.add(3, "a")
     assert metrics.values(["/test/values", "/nope"]) == {"/test/values": 3, "/nope": 0}
