@@ -19,9 +19,10 @@ from serving.batching.choice import threads_for
 from serving.connection import Connection
 from serving.errors import too_many
 from serving.flags import Options
+from serving.limits import Limits
 from serving.manager import Manager
 from serving.message import Request, Response
-from serving.rest import RestApp
+from serving.rest import RestApp, timeout_s
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +63,12 @@ class RestServer:
         self._control = ThreadPoolExecutor(_CONTROL_THREADS, "rest-control")
         self._calls: deque[Callable[[], object]] = deque()
         self._called = False
+        self._runs: list[Callable[[], object]] = []
         self.queued = 0
         self._max_queued = options.max_queued_requests
         self._loop = _new_loop()
+        self._limits = Limits(self._loop.call_later, timeout_s(options) or 0.0)
+        self.watch, self.unwatch = self._limits.add, self._limits.remove
         self._server: asyncio.base_events.Server | None = None
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener, started), name="rest-loop", daemon=True)
@@ -97,11 +101,15 @@ class RestServer:
         deliver(response)
 
     def submit(self, function: Callable[..., object], *arguments: object) -> None:
-        """Run a function in a worker; from the loop as soon as what has arrived is read, so that it shares the run."""
-        if threading.get_ident() == self._thread.ident:
-            self._loop.call_soon(self._workers.submit, function, *arguments)
-        else:
-            self._workers.submit(function, *arguments)
+        """Run a function in a worker, when what has arrived is read, so that it can share the run; from the loop."""
+        if not self._runs:
+            self._loop.call_soon(self._hand_over)
+        self._runs.append(partial(function, *arguments))
+
+    def _hand_over(self) -> None:
+        runs, self._runs = self._runs, []
+        for run in runs:
+            self._workers.submit(run)
 
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Run a function in the event loop; from any thread."""
@@ -122,10 +130,6 @@ class RestServer:
                 call()
             except Exception:
                 log.exception("A call in the REST loop failed")
-
-    def call_later(self, delay_s: float, function: Callable[[], object]) -> asyncio.TimerHandle:
-        """Run a function in the event loop after a time; from the loop."""
-        return self._loop.call_later(delay_s, function)
 
     def stop_accepting(self) -> None:
         """Take no new connections, and close those that are idle; requests under way go on."""

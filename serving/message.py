@@ -30,7 +30,7 @@ REASONS = {
 _MAX_INFLATED = 100 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Response:
     """An answer, but for what the connection adds to it."""
 
@@ -41,7 +41,7 @@ class Response:
     close: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class Request:
     """A request as it arrived; `body` is complete when it is handed to the app."""
 
@@ -77,6 +77,10 @@ def html_error(status: int, reason: str) -> Response:
 
 def render(request: Request, response: Response, close: bool) -> bytes:
     """The bytes of an answer, with the headers that the real server sends, in its order."""
+    if (request.method, request.version, close) == _USUAL_REQUEST and (
+        (response.status, response.content_type, response.headers) == _USUAL_RESPONSE
+    ):
+        return _USUAL % (_date().encode(), len(response.body), response.body)
     old = request.version == "1.0"
     head = [f"HTTP/{request.version} {response.status} {REASONS.get(response.status, 'Unknown')}"]
     if response.content_type in (JSON, HTML, "text/plain"):
@@ -95,6 +99,10 @@ def render(request: Request, response: Response, close: bool) -> bytes:
     return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + response.body
 
 
+# What nearly every answer looks like, written in a fraction of the time.
+_USUAL_REQUEST = ("POST", "1.1", False)
+_USUAL_RESPONSE = (200, JSON, ())
+_USUAL = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %b\r\nContent-Length: %d\r\n\r\n%b"
 _date_cache = (0, "")
 
 

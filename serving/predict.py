@@ -63,7 +63,7 @@ def from_protos(
         raise invalid(
             f"Inputs contains invalid name. Used request inputs: {used}, request input: {','.join(sorted(inputs))}"
         )
-    return prepare(servable, signature, tensors, output_filter).run(model, timeout_s)
+    return prepare(servable, Interface(signature), tensors, output_filter).run(model, timeout_s)
 
 
 @dataclass(frozen=True)
@@ -89,21 +89,39 @@ class Call:
         }
 
 
+class Interface:
+    """The tensors of a signature by their aliases, read from its message once: that takes longer than one thinks."""
+
+    def __init__(self, signature: Any) -> None:
+        self.inputs = {alias: Tensor(info.name, info.dtype) for alias, info in signature.inputs.items()}
+        # The real server's order of outputs changes from run to run.
+        self.outputs = {alias: Tensor(info.name, info.dtype) for alias, info in sorted(signature.outputs.items())}
+        self.input_types = {alias: info.dtype for alias, info in self.inputs.items()}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor in the graph, with its DataType number as the signature declares it."""
+
+    name: str
+    dtype: int
+
+
 def prepare(
-    servable: Servable, signature: Any, tensors: Mapping[str, Array], output_filter: Sequence[str] = ()
+    servable: Servable, interface: Interface, tensors: Mapping[str, Array], output_filter: Sequence[str] = ()
 ) -> Call:
     """The run of one signature on inputs by alias, for the outputs asked for, or all."""
-    aliases = _chosen_outputs(signature, output_filter)
-    feeds = {signature.inputs[alias].name: value for alias, value in tensors.items()}
+    outputs = _chosen_outputs(interface.outputs, output_filter) if output_filter else interface.outputs
+    feeds = {interface.inputs[alias].name: value for alias, value in tensors.items()}
     for value in feeds.values():
         if value.dtype == object:
             images.check(value)
     if len(feeds) != len(tensors):
-        raise _fed_twice(signature, tensors)
-    fetches = [signature.outputs[alias].name for alias in aliases]
+        raise _fed_twice(interface, tensors)
+    fetches = [output.name for output in outputs.values()]
     if not fetches:
         raise invalid("Must specify at least one target to fetch or execute.")
-    return Call(servable, feeds, fetches, {alias: signature.outputs[alias].dtype for alias in aliases})
+    return Call(servable, feeds, fetches, {alias: output.dtype for alias, output in outputs.items()})
 
 
 def check_method(servable: Servable, signature: Any) -> None:
@@ -140,26 +158,24 @@ def _default(signature: Any, alias: str, inputs: Mapping[str, Any]) -> Any:
     )
 
 
-def _chosen_outputs(signature: Any, output_filter: Sequence[str]) -> list[str]:
-    if not output_filter:
-        return sorted(signature.outputs)  # the real server's order changes from run to run
-    chosen: list[str] = []
+def _chosen_outputs(outputs: Mapping[str, Tensor], output_filter: Sequence[str]) -> dict[str, Tensor]:
+    chosen: dict[str, Tensor] = {}
     for alias in output_filter:
-        if alias not in signature.outputs:
+        if alias not in outputs:
             raise invalid(
                 f"output tensor alias not found in signature: {alias} Outputs expected to be in the set"
-                f" {_set(set(signature.outputs))}."
+                f" {_set(set(outputs))}."
             )
         if alias in chosen:
             raise invalid(f"duplicate output tensor alias: {alias}")
-        chosen.append(alias)
+        chosen[alias] = outputs[alias]
     return chosen
 
 
-def _fed_twice(signature: Any, tensors: Mapping[str, Array]) -> ServingError:
+def _fed_twice(interface: Interface, tensors: Mapping[str, Array]) -> ServingError:
     seen = set()
     for alias in tensors:
-        name = signature.inputs[alias].name
+        name = interface.inputs[alias].name
         if name in seen:
             break
         seen.add(name)

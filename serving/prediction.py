@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from serving import metrics, predict
-from serving.batching.later import Later, Outcome
+from serving.batching.later import Later, Outcome, Threads
 from serving.codec import reply
 from serving.codec.body import PredictBody
 from serving.errors import ServingError, invalid
@@ -19,17 +19,14 @@ Steps = Generator[predict.Call, list[npt.NDArray[Any]], bytes]
 """Gives out the run to make, takes its tensors, returns the reply's body."""
 
 
-class Threads(Protocol):
-    """Where the parts of a prediction run that nobody waits for."""
+class RestThreads(Threads, Protocol):
+    """Threads that see to the time limit of REST requests."""
 
-    def submit(self, function: Callable[..., object], *arguments: object) -> object:
-        """Run a function in a worker."""
+    def watch(self, expire: Callable[[], None]) -> int:
+        """Call `expire` when the time of a request that begins now is over; returns the key to `unwatch` it by."""
 
-    def call(self, function: Callable[..., object], *arguments: object) -> None:
-        """Run a function in the event loop; from any thread."""
-
-    def call_later(self, delay_s: float, function: Callable[[], object]) -> Any:
-        """Run a function in the event loop after a time, unless the returned handle is cancelled; from the loop."""
+    def unwatch(self, key: int) -> None:
+        """Do not call it, if it was not called before."""
 
 
 def steps(lease: Lease, body: bytes, quickly: bool = False) -> Steps:
@@ -43,12 +40,12 @@ def steps(lease: Lease, body: bytes, quickly: bool = False) -> Steps:
         signature = handle.servable.signatures.get(name)
         if signature is None:
             raise invalid(f'Serving signature name: "{name}" not found in signature def')
-        inputs = {alias: info.dtype for alias, info in signature.inputs.items()}
-        if not inputs:
+        interface = handle.servable.interfaces[name]
+        if not interface.inputs:
             raise invalid(f"Failed to get input map for signature: {request.signature_name or 'DEFAULT'}")
-        tensors = request.tensors(inputs)
+        tensors = request.tensors(interface.input_types)
         predict.check_method(handle.servable, signature)
-        call = predict.prepare(handle.servable, signature, tensors)
+        call = predict.prepare(handle.servable, interface, tensors)
         values = yield call
         outputs = call.outputs(values)
         return reply.predict({alias: (out.dtype, out.value) for alias, out in outputs.items()}, request.row_format)
@@ -67,7 +64,7 @@ def wait(taken: Steps, model: str, timeout_s: float | None) -> bytes:
 
 
 def start(
-    taken: Steps, model: str, timeout_s: float | None, threads: Threads, done: Callable[[bytes | Exception], None]
+    taken: Steps, model: str, timeout_s: float | None, threads: RestThreads, done: Callable[[bytes | Exception], None]
 ) -> None:
     """Go through the steps in the event loop, in which this is called; the run is made in a worker.
 
@@ -75,11 +72,12 @@ def start(
     """
     call = next(taken)
     started = time.perf_counter()
-    timer: Any = None
+
+    limit: int | None = None
 
     def finish(outcome: Outcome) -> None:
-        if timer is not None:
-            timer.cancel()
+        if limit is not None:
+            threads.unwatch(limit)
         if isinstance(outcome, ServingError):
             taken.close()
             done(outcome)
@@ -92,10 +90,10 @@ def start(
         else:
             done(body)
 
-    later = Later(threads.submit, lambda outcome: threads.call(finish, outcome))
+    later = Later(threads, lambda outcome: threads.call(finish, outcome))
     give_up = call.servable.start(call.feeds, call.fetches, timeout_s, later)
     if give_up is not None and timeout_s is not None:
-        timer = threads.call_later(timeout_s, give_up)
+        limit = threads.watch(give_up)
 
 
 def _last(taken: Steps, values: list[npt.NDArray[Any]]) -> bytes:

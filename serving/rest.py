@@ -18,7 +18,7 @@ from serving.errors import Code, ServingError, invalid
 from serving.flags import Options
 from serving.manager import Manager
 from serving.message import JSON, Response, html_error
-from serving.prediction import Threads
+from serving.prediction import RestThreads
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,12 @@ class _Outcome:
             metrics.latency(self.model, self.api, "REST", time.monotonic() - self.started)
 
 
+def timeout_s(options: Options) -> float | None:
+    """The time that a request has, if it is limited."""
+    timeout_ms = options.rest_api_timeout_in_ms
+    return timeout_ms / 1000 if timeout_ms > 0 else None
+
+
 class RestApp:
     """Answers requests, one at a time per calling thread."""
 
@@ -84,8 +90,7 @@ class RestApp:
         self._manager = manager
         self._cors = CORS if options.rest_api_enable_cors_support else ()
         self._metrics_path = metrics_path
-        timeout_ms = options.rest_api_timeout_in_ms
-        self._timeout_s = timeout_ms / 1000 if timeout_ms > 0 else None
+        self._timeout_s = timeout_s(options)
         self._actions: dict[str, Callable[[_Target, bytes], bytes]] = {
             "predict": self._predict,
             "classify": self._classify,
@@ -112,7 +117,7 @@ class RestApp:
         return self._response(method, target, outcome, result)
 
     def begin(
-        self, method: str, target: str, body: bytes, threads: Threads, deliver: Callable[[Response], None]
+        self, method: str, target: str, body: bytes, threads: RestThreads, deliver: Callable[[Response], None]
     ) -> bool:
         """Answer a prediction without a thread that waits; False, and nothing done, for all that may take long.
 

@@ -15,6 +15,7 @@ from serving import metrics, opening, savedmodel, tflite, warmup
 from serving.batching.choice import Batching
 from serving.batching.dynamic import DynamicRunner
 from serving.batching.later import Later
+from serving.predict import Interface
 
 Array = npt.NDArray[Any]
 
@@ -66,6 +67,7 @@ class Servable:
         self.path = path
         self.options = options
         self.signatures = signatures
+        self.interfaces = {name: Interface(signature) for name, signature in signatures.items()}
         self._runner = runner
 
     def run(self, feeds: Mapping[str, Array], fetches: Sequence[str], timeout_s: float | None = None) -> list[Array]:

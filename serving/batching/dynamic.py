@@ -87,7 +87,7 @@ class DynamicRunner:
         member = Member(feeds, rows, timeout_s, later)
         key = _key(signature, feeds, fetches)
         if self._lanes.join(key, member):
-            later.submit(self._lead_on, key, signature, tuple(fetches), member)
+            later.threads.submit(self._lead_on, key, signature, tuple(fetches), member)
             return None
         return partial(self._give_up, key, member)
 
@@ -117,17 +117,23 @@ class DynamicRunner:
         batch = self._lanes.enter(key, member)
         if batch:
             successor = self._lead(key, signature, fetches, batch)
-            if successor is not None and successor.later is not None:
-                successor.later.submit(self._lead_on, key, signature, fetches, successor)
+            if successor is not None:
+                self._hand_over(key, signature, fetches, successor)
         assert member.outcome is not None
         if isinstance(member.outcome, ServingError):
             raise ServingError(member.outcome.code, member.outcome.message)
         return member.outcome
 
-    def _lead_on(self, key: Hashable, signature: Stackable, fetches: Sequence[str], leader: Member | None) -> None:
-        """Lead a batch, and the next one as long as its leader has no thread."""
-        while leader is not None:
-            leader = self._lead(key, signature, fetches, self._lanes.fill(key, leader))
+    def _lead_on(self, key: Hashable, signature: Stackable, fetches: Sequence[str], leader: Member) -> None:
+        """Lead a batch; the next one gets a thread when the loop has read what has arrived, which fills it."""
+        successor = self._lead(key, signature, fetches, self._lanes.fill(key, leader))
+        if successor is not None:
+            self._hand_over(key, signature, fetches, successor)
+
+    def _hand_over(self, key: Hashable, signature: Stackable, fetches: Sequence[str], leader: Member) -> None:
+        assert leader.later is not None
+        threads = leader.later.threads
+        threads.call(threads.submit, self._lead_on, key, signature, fetches, leader)
 
     def _lead(self, key: Hashable, signature: Stackable, fetches: Sequence[str], batch: list[Member]) -> Member | None:
         """Run a batch, let the next leader in, and give all their answers; returns a leader without a thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy.typing as npt
 
@@ -17,16 +17,26 @@ Array = npt.NDArray[Any]
 Outcome = list[Array] | ServingError
 
 
+class Threads(Protocol):
+    """An event loop and its workers: where the parts of a request run that no thread waits for."""
+
+    def submit(self, function: Callable[..., object], *arguments: object) -> object:
+        """Run a function in a worker, when the loop has taken in what has arrived; from the loop."""
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Run a function in the loop; from any thread."""
+
+
 @dataclass(frozen=True)
 class Later:
-    """How a request goes on: `submit` runs a function in a thread, `done` is given the outcome, in any thread."""
+    """How a request goes on: where it can get a thread, and `done`, which is given the outcome in any thread."""
 
-    submit: Callable[..., object]
+    threads: Threads
     done: Callable[[Outcome], None]
 
     def run(self, function: Callable[..., list[Array]], *arguments: Any) -> None:
         """Call `function` in a thread, with its result or its error as the outcome."""
-        self.submit(self._run, function, arguments)
+        self.threads.submit(self._run, function, arguments)
 
     def _run(self, function: Callable[..., list[Array]], arguments: tuple[Any, ...]) -> None:
         outcome: Outcome

@@ -33,7 +33,7 @@ def refusal(folder: Path, **options: Any) -> tuple[Code, str]:
 
 def answer(servable: Servable, x: float) -> float:
     signature = servable.signatures["serving_default"]
-    outputs = predict.prepare(servable, signature, {"x": np.array([x], np.float32)}).run("m", 30.0)
+    outputs = predict.prepare(servable, predict.Interface(signature), {"x": np.array([x], np.float32)}).run("m", 30.0)
     return float(outputs["y"].value[0])
 
 
@@ -202,7 +202,7 @@ def test_a_lite_model_is_used_when_preferred(folder: Path) -> None:
     lite, full = load(folder, LoadOptions(prefer_tflite=True)), load(folder, LoadOptions())
     assert (answer(lite, 2.0), answer(full, 2.0)) == (20.0, 2.0)
     signature = lite.signatures["serving_default"]
-    many = predict.prepare(lite, signature, {"x": np.arange(5, dtype=np.float32)}).run("m", 30.0)
+    many = predict.prepare(lite, predict.Interface(signature), {"x": np.arange(5, dtype=np.float32)}).run("m", 30.0)
     assert many["y"].value.tolist() == [0.0, 10.0, 20.0, 30.0, 40.0]
     lite.close()
     full.close()
