@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from serving import memory, session
+from serving import session
 from serving.errors import Code, ServingError, invalid
 from serving.flags import CPUS, Options
 from serving.storage import Fingerprint, fingerprint, flush_caches
@@ -75,7 +75,6 @@ class Loader:
             raise ServingError(Code.RESOURCE_EXHAUSTED, f"Not enough memory to load {path}") from None
         if self._flush_caches:
             flush_caches(path)
-        memory.release()  # Reading and optimising a graph takes a multiple of what is left of it.
         return loaded
 
 

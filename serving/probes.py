@@ -95,7 +95,7 @@ def _made_up(signatures: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Arr
 
 def _values(info: Any) -> Array | None:
     if info.dtype == dtypes.STRING and info.WhichOneof("encoding") == "name":
-        return np.full(_shape(info.tensor_shape), _picture(), dtype=object)
+        return np.full(_shape(info.tensor_shape), picture(), dtype=object)
     dtype = dtypes.JSON.get(info.dtype)
     if dtype is None or info.WhichOneof("encoding") != "name":
         return None
@@ -114,11 +114,11 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return tuple(size if size >= 0 else unknown[axis] for axis, size in enumerate(sizes))
 
 
-def _picture() -> bytes:
-    """A grey PNG: what strings mostly are here, and as good a text as any other."""
+def picture(number: int = 0) -> bytes:
+    """A grey PNG, another one for each number: what strings mostly are here, and as good a text as any other."""
     size = _UNKNOWN_DIMENSION
     header = struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)
-    pixels = zlib.compress(b"".join(b"\0" + bytes(range(row, row + size)) for row in range(size)))
+    pixels = zlib.compress(b"".join(b"\0" + bytes(range(row, row + size)) for row in range(number, number + size)))
     chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 

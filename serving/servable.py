@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from serving import metrics, opening, savedmodel, tflite, warmup
+from serving import memory, metrics, opening, probes, savedmodel, tflite, warmup
+from serving.batching import rehearsal
 from serving.batching.choice import Batching
 from serving.batching.dynamic import DynamicRunner
 from serving.batching.later import Later
@@ -124,8 +125,13 @@ def _load(path: Path, options: LoadOptions) -> Servable:
         return Servable(path, options, interpreters.signatures, _batched(interpreters, path, options, None))
     meta_graph = savedmodel.read_meta_graph(path, options.tags)
     session = opening.open_session(path, meta_graph, _config(options), options.freeze_variables)
+    # Reading and optimising a graph takes a multiple of what is left of it. Nothing else can run while it is collected:
+    # better now than in the moment of the switch.
+    memory.release()
     try:
         runner = _batched(session, path, options, meta_graph, session.side_by_side)
+        if isinstance(runner, DynamicRunner):
+            rehearsal.rehearse(runner, probes.of_version(path, meta_graph))
     except BaseException:
         session.close()
         raise

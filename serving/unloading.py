@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from typing import Final
 
 from serving import memory
 from serving.version import Loaded
+
+# The first requests of the next version need not wait for memory that nobody needs yet.
+_SETTLE_S: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -33,4 +38,5 @@ def _unload(loaded: Loaded, done: Callable[[], None]) -> None:
         )
     done()
     del loaded
+    time.sleep(_SETTLE_S)
     memory.release()

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from serving.batching import merging
 from serving.batching.lanes import Lanes, Member
 from serving.batching.later import Later, Outcome, unexpected
-from serving.batching.proof import Proof
+from serving.batching.proof import PROOFS, Proof
 from serving.errors import Code, ServingError, timed_out
 from serving.flags import CPUS
 
@@ -90,6 +90,16 @@ class DynamicRunner:
             later.threads.submit(self._lead_on, key, signature, tuple(fetches), member)
             return None
         return partial(self._give_up, key, member)
+
+    def rehearse(self, members: Sequence[Mapping[str, Array]], fetches: Sequence[str]) -> None:
+        """Find out with these requests of one row each whether requests like them can be stacked; costs a few runs."""
+        signature = self._find(members[0], fetches)
+        if signature is None or not all(_rows(feeds) == 1 for feeds in members):
+            return
+        batch = [Member(feeds, 1, None) for feeds in members]
+        outcomes = [self._alone(fetches, member) for member in batch]
+        for _ in range(PROOFS):
+            self._prove(signature, fetches, batch, outcomes)
 
     def close(self) -> None:
         """Free everything; no request is running."""

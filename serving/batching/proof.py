@@ -13,7 +13,7 @@ Feeds = Mapping[str, Array]
 
 # What summing in another order does to an answer, as a share of its largest number; mixed rows differ by far more.
 _TOLERANCES: Final = {2: 2e-2, 4: 1e-4, 8: 1e-9}
-_PROOFS: Final = 3
+PROOFS: Final = 3
 
 
 class Proof:
@@ -26,7 +26,7 @@ class Proof:
 
     def covers(self, members: Sequence[Feeds]) -> bool:
         """Whether a batch like this one has been seen to answer as its members do alone."""
-        return self._agreed >= _PROOFS or (self._alike_agreed and _are_alike(members))
+        return self._agreed >= PROOFS or (self._alike_agreed and _are_alike(members))
 
     def record(
         self, members: Sequence[Feeds], alone: Sequence[Sequence[Array]], together: Sequence[Sequence[Array]]

@@ -269,3 +269,12 @@ def test_a_start_with_allowed_sizes_that_do_not_fit(start_engine: StartEngine, b
         " due to error: INVALID_ARGUMENT: Last entry in allowed_batch_sizes must match max_batch_size; last entry was"
         " 4; expected 8}, }" in engine.log
     )
+
+
+def test_when_a_version_serves_it_is_known_which_signatures_can_be_stacked(loaded: Loaded) -> None:
+    runner: Any = loaded.batched._runner
+    proofs = {signature.name: signature.proof for signature in runner._stackable}
+    unlike = [{"x": np.array([n], np.float32)} for n in range(2)]
+    assert {name for name, proof in proofs.items() if proof.refuted} == {"mixing", "pieces"}
+    assert proofs["dense"].covers(unlike)
+    assert proofs["image"].covers(unlike)
