@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from serving import naming
 from serving.batching.graph import ops_behind
 from serving.codec import dtypes
 from serving.errors import ServingError
@@ -53,9 +54,11 @@ def frozen_graph(session: Session, meta_graph: Any, init_op: str | None) -> Any:
     # Names of asset files, which the init op assigns; the converter cannot take strings.
     texts = [node.name for node in meta_graph.graph_def.node if node.attr["dtype"].type == dtypes.STRING]
     with deprecation.silence():
-        return convert_to_constants.convert_variables_to_constants_from_session_graph(
+        frozen = convert_to_constants.convert_variables_to_constants_from_session_graph(
             session.compat, meta_graph.graph_def, sorted(keep), variable_names_denylist=texts
         )
+    naming.restore(frozen, meta_graph.graph_def)
+    return frozen
 
 
 def difference(plain: Session, frozen: Session, probes: Sequence[Probe]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from serving import freezing, probes, savedmodel, threads
+from serving.batching import graph
 from serving.errors import ServingError
 from serving.probes import Probe
 from serving.session import Session
@@ -54,19 +55,23 @@ class _Version:
             name: np.array(value, dtype=object) for name, value in savedmodel.asset_feeds(path, meta_graph).items()
         }
         self._init = savedmodel.init_op(path, meta_graph)
+        signatures = (s for name, s in meta_graph.signature_def.items() if not name.startswith("__"))
+        self._repeatable = not any(graph.changes_state(meta_graph, signature) for signature in signatures)
 
     def plain(self, plan: Plan, optimise: bool = True) -> Session:
         """A session with the variables of the SavedModel."""
         config = self._configured(plan)
         config.graph_options.rewrite_options.disable_meta_optimizer |= not optimise
-        return self._ready(Session(self._meta_graph.graph_def, config, plan.runs), restore=True)
+        return self._ready(Session(self._meta_graph.graph_def, config, plan.runs, self._repeatable), restore=True)
 
     def frozen(self, plain: Session, plan: Plan, tries: Sequence[Probe]) -> Session | None:
         """A session with constants instead of variables, or None when that cannot be, or changes answers."""
         session: Session | None = None
         try:
             constants = freezing.frozen_graph(plain, self._meta_graph, self._init)
-            session = self._ready(Session(constants, self._configured(plan), plan.runs), restore=False)
+            session = self._ready(
+                Session(constants, self._configured(plan), plan.runs, self._repeatable), restore=False
+            )
             reason = freezing.difference(plain, session, tries)
         except Exception as error:  # noqa: BLE001 - the converter meets graphs of all kinds, and there is the plain one
             reason = f"its graph cannot be converted: {type(error).__name__}: {error}"

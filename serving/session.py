@@ -33,10 +33,11 @@ class Session:
     """A raw TensorFlow session.
 
     `tf.compat.v1.Session.run` rewrites the messages of kernels and walks its fetches at each call; what it
-    calls underneath does neither. `side_by_side` is how many runs at a time serve it best.
+    calls underneath does neither. `side_by_side` is how many runs at a time serve it best; `repeatable` says that
+    runs change nothing.
     """
 
-    def __init__(self, graph_def: Any, config: Any, side_by_side: int = 1) -> None:
+    def __init__(self, graph_def: Any, config: Any, side_by_side: int = 1, repeatable: bool = False) -> None:
         """Raises ServingError for a graph that TensorFlow does not take."""
         import tensorflow as tf
         from tensorflow.python.client import pywrap_tf_session
@@ -57,8 +58,9 @@ class Session:
         self._outputs: dict[str, Any] = {}
         self._timeouts: dict[int, Any] = {}
         # Light graphs run in the calling thread: a hand-over costs more than it brings.
-        self._alone = config.intra_op_parallelism_threads == 1 and loops.surely_ends(graph_def)
-        self._without_timeout = self._options({"inter_op_thread_pool": _IN_THIS_THREAD} if self._alone else {})
+        self._alone = repeatable and config.intra_op_parallelism_threads == 1 and loops.surely_ends(graph_def)
+        self._in_this_thread = self._options({"inter_op_thread_pool": _IN_THIS_THREAD})
+        self._without_timeout = self._options({})
 
     @property
     def compat(self) -> Any:
@@ -77,10 +79,15 @@ class Session:
         timeout_s: float | None,
     ) -> list[Array]:
         """Feed, run `targets`, return `fetches`; raises ServingError with the kernel's code and message."""
-        try:
-            if timeout_s is not None and timeout_s >= _AMPLE_S and self._alone:
+        if self._alone and (timeout_s is None or timeout_s >= _AMPLE_S):
+            try:
                 return self._run_in_this_thread(feeds, fetches, targets, timeout_s)
-            return self._run(feeds, fetches, targets, timeout_s)
+            except ServingError as error:
+                if error.code == Code.DEADLINE_EXCEEDED:
+                    raise
+                # Of several errors in one graph, another one comes first in this thread.
+        try:
+            return self._run(feeds, fetches, targets, self._run_options(timeout_s))
         except ServingError as error:
             message = kernels.mend(
                 error.message, feeds, lambda probe: self._failure(probe, fetches, targets, timeout_s)
@@ -96,12 +103,12 @@ class Session:
         feeds: Mapping[str, Array],
         fetches: Sequence[str],
         targets: Sequence[str],
-        timeout_s: float | None,
+        options: Any,
     ) -> list[Array]:
         try:
             results = self._api.TF_SessionRun_wrapper(
                 self._session._session,
-                self._run_options(timeout_s),
+                options,
                 {self._output(name, "feed"): value for name, value in feeds.items()},
                 [self._output(name, "fetch") for name in fetches],
                 [self._operation(name, "target")._c_op for name in targets],
@@ -114,16 +121,20 @@ class Session:
             raise ServingError(Code.INVALID_ARGUMENT, error.object.decode("utf-8", "surrogateescape")) from None
         return [value if isinstance(value, np.ndarray) else _scalar(value) for value in results]
 
-    def _run_in_this_thread(self, feeds: Any, fetches: Any, targets: Any, timeout_s: float) -> list[Array]:
+    def _run_in_this_thread(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], targets: Sequence[str], timeout_s: float | None
+    ) -> list[Array]:
         started = time.monotonic()
-        values = self._run(feeds, fetches, targets, None)
-        if time.monotonic() - started > timeout_s:
+        values = self._run(feeds, fetches, targets, self._in_this_thread)
+        if timeout_s is not None and time.monotonic() - started > timeout_s:
             raise timed_out()
         return values
 
-    def _failure(self, *arguments: Any) -> str:
+    def _failure(
+        self, feeds: Mapping[str, Array], fetches: Sequence[str], targets: Sequence[str], timeout_s: float | None
+    ) -> str:
         try:
-            self._run(*arguments)
+            self._run(feeds, fetches, targets, self._run_options(timeout_s))
         except ServingError as error:
             return error.message
         return ""

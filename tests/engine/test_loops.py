@@ -57,7 +57,7 @@ def opened(function: Any) -> tuple[Session, str, str]:
     from tensorflow.core.protobuf import config_pb2
 
     graph, fed, fetched = graph_def(function)
-    return Session(graph, config_pb2.ConfigProto(intra_op_parallelism_threads=1)), fed, fetched
+    return Session(graph, config_pb2.ConfigProto(intra_op_parallelism_threads=1), 1, True), fed, fetched
 
 
 def test_a_run_that_took_too_long_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,3 +162,17 @@ def priorities() -> dict[str, int]:
         with contextlib.suppress(ProcessLookupError):  # Threads of other tests may be ending.
             found[task.name] = os.getpriority(os.PRIO_PROCESS, int(task.name))
     return found
+
+
+def test_errors_quote_functions_by_the_names_of_the_savedmodel(made: Path, open_model: OpenModel) -> None:
+    session = open_model("images")
+    assert not has_variables(session)
+    written = savedmodel.read_meta_graph(made / "images", frozenset({"serve"})).graph_def
+    names = {function.signature.name for function in session.compat.graph.as_graph_def().library.function}
+    assert names <= {function.signature.name for function in written.library.function}
+    messages = []
+    for opened in (session, open_model("images", freeze=False)):
+        with pytest.raises(ServingError) as caught:
+            ask(opened, made, "images", np.array([b"no image"], dtype=object))
+        messages.append(caught.value.message)
+    assert messages[0] == messages[1]
