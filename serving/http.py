@@ -41,7 +41,7 @@ def start_rest(manager: Manager, options: Options) -> RestServer:
     Raises OSError when the port cannot be had, ServingError when the monitoring file is broken.
     """
     app = RestApp(manager, options, _metrics_path(options))
-    listener = _listen(options.host, options.rest_api_port)
+    listener = listen(options.host, options.rest_api_port)
     return RestServer(app, listener, options)
 
 
@@ -187,7 +187,8 @@ def _metrics_path(options: Options) -> str | None:
     return (prometheus.path or _DEFAULT_METRICS_PATH) if prometheus.enable else None
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises OSError when the port cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

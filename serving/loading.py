@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from serving import session
+from serving import memory, session
 from serving.errors import Code, ServingError, invalid
 from serving.flags import CPUS, Options
 from serving.storage import Fingerprint, fingerprint, flush_caches
@@ -75,6 +75,7 @@ class Loader:
             raise ServingError(Code.RESOURCE_EXHAUSTED, f"Not enough memory to load {path}") from None
         if self._flush_caches:
             flush_caches(path)
+        memory.trim()  # The warm-up's largest batch is not what most requests need.
         return loaded
 
 

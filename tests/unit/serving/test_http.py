@@ -14,7 +14,7 @@ import pytest
 
 from serving.errors import ServingError
 from serving.flags import Options
-from serving.http import RestServer, _listen
+from serving.http import RestServer, listen
 from serving.message import Response
 
 DEADLINE_S = 20.0
@@ -52,7 +52,7 @@ class Fixture:
     def __init__(self, **options: Any) -> None:
         self.app = EchoApp()
         settings = Options(rest_api_num_threads=4, **options)
-        self.server = RestServer(self.app, _listen("127.0.0.1", 0), settings)  # type: ignore[arg-type]
+        self.server = RestServer(self.app, listen("127.0.0.1", 0), settings)  # type: ignore[arg-type]
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.server.port), timeout=DEADLINE_S)
