@@ -20,15 +20,15 @@ _MEMBERS: Final = 3
 def rehearse(runner: DynamicRunner, tries: Sequence[Probe]) -> None:
     """Stack variants of what can be asked; what cannot be run is left to the first requests."""
     for probe in tries:
+        if not all(value.ndim and len(value) for value in probe.feeds.values()):
+            continue
         members = [_variant(probe.feeds, number) for number in range(_MEMBERS)]
         runner.rehearse(members, probe.fetches)
 
 
 def _variant(feeds: Mapping[str, Array], number: int) -> dict[str, Array]:
     """One row of each tensor, different for each number."""
-    return {
-        name: _vary(value[number % len(value) :][:1], number) if value.ndim else value for name, value in feeds.items()
-    }
+    return {name: _vary(value[number % len(value) :][:1], number) for name, value in feeds.items()}
 
 
 def _vary(row: Array, number: int) -> Array:
