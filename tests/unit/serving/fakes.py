@@ -88,3 +88,14 @@ def answering(manager: Manager, model: str = "m", **which: Any) -> int:
     """The version that answers a request now."""
     with manager.acquire(model, **which) as handle:
         return handle.version
+
+
+def entry(base: Path, more: str = "") -> str:
+    """An entry of models.config."""
+    return f'name: "{base.name}" base_path: "{base}" {more}'
+
+
+def serving(manager: Manager, base: Path, more: str = "") -> Manager:
+    """The manager, with the model in `base`."""
+    manager.reload(config_of(entry(base, more)))
+    return manager
