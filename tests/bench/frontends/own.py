@@ -1,4 +1,4 @@
-"""The engine's REST server with one answer for every request: `python -m bench.frontends.own PORT`."""
+"""The engine's REST server with one answer for every request: `python -m tests.bench.frontends.own PORT`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench.frontends.constant import ANSWER
 from serving import commandline
 from serving.http import RestServer, listen
 from serving.message import Response
 from serving.prediction import RestThreads
+from tests.bench.frontends.constant import ANSWER
 
 
 class Constant:
