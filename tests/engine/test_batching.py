@@ -161,8 +161,7 @@ def test_what_cannot_be_stacked_is_answered_as_alone(loaded: Loaded, name: str) 
 def test_a_stateful_signature_counts_each_request(loaded: Loaded) -> None:
     values = [np.zeros(1, np.float32)] * 5
     answers = [float(future.result()[0][0]) for future in loaded.together("count", values)]
-    # Two that count at the same moment may both read what both have counted.
-    assert 1.0 < min(answers) <= max(answers) == 6.0
+    assert sorted(answers) == sorted(set(answers))
     assert float(loaded.ask(loaded.batched, "count", values[0])[0][0]) == 7.0
 
 
