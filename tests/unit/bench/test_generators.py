@@ -32,12 +32,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         server: Any = self.server
         assert self.rfile.read(int(self.headers["Content-Length"])) == BODY
-        server.asked += 1
-        if server.hang_up(server.asked):
+        with server.counting:
+            server.asked += 1
+            number = server.asked
+        if server.hang_up(number):
             self.close_connection = True
             return
         time.sleep(DELAY_S)
-        self.send_response(400 if server.refuse(server.asked) else 200)
+        self.send_response(400 if server.refuse(number) else 200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")
@@ -58,6 +60,7 @@ class Server(ThreadingHTTPServer):
 def http_server(refuse: Any = lambda _: False, hang_up: Any = lambda _: False) -> Iterator[Any]:
     server: Any = Server(("127.0.0.1", 0), Handler)
     server.asked, server.refuse, server.hang_up = 0, refuse, hang_up
+    server.counting = threading.Lock()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -103,7 +106,8 @@ def test_refusals_are_counted_as_failures(run: Any, request_file: Path) -> None:
         asked = server.asked
     counted = measured.failed + measured.answers
     assert 0.7 * asked <= counted <= asked  # Our own generator leaves the answers of an unfinished cycle out.
-    assert measured.failed == pytest.approx(counted / 5, abs=3)
+    # Every fifth was refused, whether it was counted or not.
+    assert max(counted / 10, asked // 5 - (asked - counted)) <= measured.failed <= asked / 5 + 1
 
 
 def test_a_connection_that_breaks_is_a_failure_and_the_load_goes_on(request_file: Path) -> None:
