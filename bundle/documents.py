@@ -37,11 +37,19 @@ def read_as(hint: Any, value: Any, where: str = "the document") -> Any:
 
 def _read_dataclass(kind: Any, value: Any, where: str) -> Any:
     document = _expect(dict, value, where)
-    hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
-    if document.keys() != hints.keys():
-        missing, strange = sorted(hints.keys() - document.keys()), sorted(document.keys() - hints.keys())
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    missing = sorted(_required(kind) - document.keys())
+    strange = sorted(document.keys() - fields.keys())
+    if missing or strange:
         raise ValueError(f"{where} lacks {missing or 'nothing'} and has unknown {strange or 'nothing'}")
-    return kind(**{name: read_as(hint, document[name], name) for name, hint in hints.items()})
+    return kind(**{name: read_as(fields[name], found, name) for name, found in document.items()})
+
+
+def _required(kind: Any) -> set[str]:
+    """The fields without a default: documents written before the others were thought of lack those."""
+    missing = dataclasses.MISSING
+    return {f.name for f in dataclasses.fields(kind) if f.default is missing and f.default_factory is missing}
 
 
 def _expect(kind: type, value: Any, where: str) -> Any:

@@ -58,7 +58,8 @@ class File:
 class Manifest:
     """The whole manifest. `confusion_matrix` is [true class][predicted class], over the test set.
 
-    `files` lists every other file of the version by its path, so that a copy can be told to be whole.
+    `files` lists every other file of the version by its path, so that a copy can be told to be whole. `row_wise` names
+    the signatures whose rows do not influence each other: requests for them may be answered in one batch.
     """
 
     tensorflow_version: str
@@ -72,6 +73,7 @@ class Manifest:
     created: str
     examples: tuple[Example, ...]
     files: dict[str, File] = dataclasses.field(default_factory=dict)
+    row_wise: tuple[str, ...] = ()
 
 
 def manifest_path(version_folder: Path) -> Path:

@@ -23,6 +23,9 @@ SERVING_DEFAULT = "serving_default"
 SERVING_BYTES = "serving_bytes"
 SERVING_LABELS = "serving_labels"
 
+ROW_WISE = (SERVING_DEFAULT, SERVING_BYTES, SERVING_LABELS)
+"""Signatures whose rows do not influence each other: pictures are decoded one by one, the network is at inference."""
+
 Core = Callable[[Any], Any]
 """From float32 [batch, size, size, 3] to logits [batch, classes]."""
 

@@ -161,6 +161,7 @@ def _export(job: _Job, model: Any, answers: NDArray[np.float32], folder: Path) -
             confusion_matrix=evaluate.confusion(answers, job.dataset.test.labels),
             created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             examples=described,
+            row_wise=export.ROW_WISE,
         ),
     )
     megabytes = (folder / "saved_model.pb").stat().st_size / 1e6

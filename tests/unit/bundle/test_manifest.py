@@ -47,6 +47,16 @@ def test_what_is_written_is_read(version: Path) -> None:
     assert manifest.manifest_path(version) == version / "assets.extra" / "bundle.json"
 
 
+def test_a_manifest_of_before_a_field_was_added_is_read(version: Path) -> None:
+    path = manifest.manifest_path(version)
+    document = json.loads(path.read_text())
+    del document["row_wise"]
+    path.write_text(json.dumps(document))
+    read = manifest.read(version)
+    assert read is not None
+    assert read.row_wise == ()
+
+
 def test_every_file_but_the_manifest_is_listed(version: Path) -> None:
     read = manifest.read(version)
     assert read is not None
