@@ -134,6 +134,14 @@ class Options:
     dynamic_batching: bool = _flag(
         True, "ours: run requests together that arrive while their signature is busy; adds no waiting"
     )
+    stack_requests: str = _flag(
+        "",
+        "ours: Model or Model:signature, separated by commas: run their requests together although nothing proves that"
+        " rows do not influence each other",
+    )
+    stacking_audit_every: int = _flag(
+        1000, "ours: one in so many stacked batches is run again request by request, to compare; 0: none"
+    )
     freeze_variables: bool = _flag(
         True, "ours: load variables as constants, which is faster, where that leaves the answers the same within 1e-5"
     )

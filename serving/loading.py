@@ -68,7 +68,7 @@ class Loader:
 
         _check_folder(model, number, path)
         try:
-            loaded = servable.load(path, self._load_options)
+            loaded = servable.load(path, self._load_options, model, number)
         except OSError as error:
             raise from_os_error(error, error.filename or path) from None
         except MemoryError:

@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from serving.instruments import Family
 
@@ -114,6 +116,70 @@ def batch_processed(rows: int, padding: int) -> None:
 def batch_run() -> None:
     """Count a batch that was run."""
     _batching("wrapped_run_count").add(1)
+
+
+class StackedSignature(Protocol):
+    """What is shown of a signature whose requests may be stacked."""
+
+    model: str
+    version: int
+    name: str
+    reason: str
+    batches: int
+    rows: int
+    audits: int
+    differences: int
+
+    @property
+    def is_stacked_because(self) -> str:
+        """On what grounds; `none` when they run one by one."""
+
+
+_STACKING_COUNTERS: Final = {
+    "bundle_stacked_batches_total": "batches",
+    "bundle_stacked_rows_total": "rows",
+    "bundle_stacking_audits_total": "audits",
+    "bundle_stacking_differences_total": "differences",
+}
+
+
+class _Stacking(Collector):
+    """The signatures of the versions that are loaded now."""
+
+    def __init__(self) -> None:
+        self.signatures: dict[int, StackedSignature] = {}
+        self.lock = threading.Lock()
+
+    def collect(self) -> Iterable[Metric]:
+        """How each is run, why, and what was counted."""
+        with self.lock:
+            signatures = list(self.signatures.values())
+        state = GaugeMetricFamily("bundle_stacking", "bundle_stacking", labels=(*_OF_SIGNATURE, "grounds", "reason"))
+        counters = {name: CounterMetricFamily(name, name, labels=_OF_SIGNATURE) for name in _STACKING_COUNTERS}
+        for each in signatures:
+            labels = (each.model, str(each.version), each.name)
+            state.add_metric((*labels, each.is_stacked_because, each.reason), 1)
+            for name, attribute in _STACKING_COUNTERS.items():
+                counters[name].add_metric(labels, getattr(each, attribute))
+        return [state, *counters.values()] if signatures else []
+
+
+_OF_SIGNATURE: Final = ("model", "version", "signature")
+_stacking: Final = _Stacking()
+REGISTRY.register(_stacking)
+
+
+def stacking_began(signatures: Iterable[StackedSignature]) -> None:
+    """Show these signatures from now on."""
+    with _stacking.lock:
+        _stacking.signatures.update((id(each), each) for each in signatures)
+
+
+def stacking_ended(signatures: Iterable[StackedSignature]) -> None:
+    """Show them no more: their version is unloaded."""
+    with _stacking.lock:
+        for each in signatures:
+            _stacking.signatures.pop(id(each), None)
 
 
 def values(paths: Iterable[str]) -> dict[str, int]:

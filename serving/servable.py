@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from serving import memory, metrics, opening, probes, savedmodel, tflite, warmup
-from serving.batching import rehearsal
+from serving import memory, metrics, opening, savedmodel, tflite, warmup
 from serving.batching.choice import Batching
 from serving.batching.dynamic import DynamicRunner
 from serving.batching.later import Later
+from serving.batching.stacking import Subject
 from serving.predict import Interface
 
 Array = npt.NDArray[Any]
@@ -96,8 +96,8 @@ class Servable:
         self._runner.close()
 
 
-def load(path: Path, options: LoadOptions) -> Servable:
-    """Load the SavedModel in `path` and warm it up.
+def load(path: Path, options: LoadOptions, model: str = "", version: int = 0) -> Servable:
+    """Load the SavedModel in `path` and warm it up; `model` and `version` are what logs and metrics call it.
 
     Raises ServingError with the real server's texts when it cannot be loaded, or when a warm-up request fails.
     """
@@ -105,7 +105,7 @@ def load(path: Path, options: LoadOptions) -> Servable:
     with _importing:
         import tensorflow  # noqa: F401
     try:
-        servable = _load(path, options)
+        servable = _load(Subject(model, version, path), options)
     except BaseException:
         metrics.loaded(str(path), 0.0, succeeded=False)
         raise
@@ -119,19 +119,18 @@ def load(path: Path, options: LoadOptions) -> Servable:
     return servable
 
 
-def _load(path: Path, options: LoadOptions) -> Servable:
+def _load(subject: Subject, options: LoadOptions) -> Servable:
+    path = subject.path
     if options.prefer_tflite and (path / tflite.FILE).is_file():
         interpreters = tflite.Interpreters(path / tflite.FILE)
-        return Servable(path, options, interpreters.signatures, _batched(interpreters, path, options, None))
+        return Servable(path, options, interpreters.signatures, _batched(interpreters, subject, options, None))
     meta_graph = savedmodel.read_meta_graph(path, options.tags)
     session = opening.open_session(path, meta_graph, _config(options), options.freeze_variables)
     # Reading and optimising a graph takes a multiple of what is left of it. Nothing else can run while it is collected:
     # better now than in the moment of the switch.
     memory.release()
     try:
-        runner = _batched(session, path, options, meta_graph, session.side_by_side)
-        if isinstance(runner, DynamicRunner):
-            rehearsal.rehearse(runner, probes.of_version(path, meta_graph))
+        runner = _batched(session, subject, options, meta_graph, session.side_by_side)
     except BaseException:
         session.close()
         raise
@@ -139,8 +138,8 @@ def _load(path: Path, options: LoadOptions) -> Servable:
     return Servable(path, options, signatures, runner)
 
 
-def _batched(runner: Runner, path: Path, options: LoadOptions, meta_graph: Any, side_by_side: int = 1) -> Runner:
-    return runner if options.batching is None else options.batching.wrap(runner, path, meta_graph, side_by_side)
+def _batched(runner: Runner, subject: Subject, options: LoadOptions, meta_graph: Any, side_by_side: int = 1) -> Runner:
+    return runner if options.batching is None else options.batching.wrap(runner, subject, meta_graph, side_by_side)
 
 
 def _detached(message: Any) -> Any:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.batching import graph, parameters
-from serving.batching.dynamic import MOST_ROWS, DynamicRunner, Stackable
+from serving.batching import parameters, stacking
+from serving.batching.dynamic import MOST_ROWS, DynamicRunner
 from serving.batching.explicit import ExplicitRunner
 from serving.batching.parameters import Parameters
 from serving.batching.scheduler import Scheduler
+from serving.batching.stacking import Orders, Subject
 from serving.flags import Options
 
 if TYPE_CHECKING:
@@ -28,25 +30,23 @@ class Batching:
     scheduler: Scheduler | None = None
     common: Parameters | None = None
     per_model: bool = False
+    orders: Orders = dataclasses.field(default_factory=Orders)
+    audit_every: int = 0
 
-    def wrap(self, runner: Runner, path: Path, meta_graph: Any, side_by_side: int) -> Runner:
+    def wrap(self, runner: Runner, subject: Subject, meta_graph: Any, side_by_side: int) -> Runner:
         """Return a runner that batches, `side_by_side` batches at a time; `meta_graph` is None for what has no graph.
 
         Raises ServingError for bad parameters.
         """
         if self.scheduler is not None:
-            chosen = self._parameters(path)
+            chosen = self._parameters(subject.path)
             if chosen is None:
                 return runner
             return ExplicitRunner(runner, _signatures(runner, meta_graph), chosen, self.scheduler)
         if not self.dynamic or meta_graph is None:
             return runner
-        stackable = [
-            Stackable(name, signature)
-            for name, signature in meta_graph.signature_def.items()
-            if graph.can_stack(meta_graph, signature)
-        ]
-        return DynamicRunner(runner, stackable, side_by_side)
+        signatures = stacking.decide(subject, meta_graph, self.orders)
+        return DynamicRunner(runner, signatures, side_by_side, self.audit_every)
 
     def _parameters(self, path: Path) -> Parameters | None:
         if not self.per_model:
@@ -64,7 +64,8 @@ def threads_for(asked: int, options: Options) -> int:
 def from_options(options: Options) -> Batching:
     """Read the flags; raises ServingError for a parameters file that cannot be used."""
     if not options.enable_batching:
-        return Batching(dynamic=options.dynamic_batching)
+        orders = Orders.parse(options.stack_requests)
+        return Batching(options.dynamic_batching, orders=orders, audit_every=max(0, options.stacking_audit_every))
     file = options.batching_parameters_file
     common = parameters.from_file(file) if file else parameters.without_file()
     scheduler = Scheduler(common.num_batch_threads, common.thread_pool_name)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy.typing as npt
 
+from serving import metrics
 from serving.batching import merging
+from serving.batching.audit import Auditor
 from serving.batching.lanes import Lanes, Member
 from serving.batching.later import Later, Outcome, unexpected
-from serving.batching.proof import PROOFS, Proof
+from serving.batching.stacking import Stacking
 from serving.errors import Code, ServingError, timed_out
 from serving.flags import CPUS
 
@@ -36,28 +38,22 @@ _MOST_REMEMBERED: Final = 1000
 _FOREVER_S: Final = 1e7
 
 
-class Stackable:
-    """A signature whose requests may be stacked, until a batch shows that they must not."""
-
-    def __init__(self, name: str, signature: Any) -> None:
-        self.name = name
-        self.feeds = frozenset(info.name for info in signature.inputs.values())
-        self.fetches = frozenset(info.name for info in signature.outputs.values())
-        self.proof = Proof()
-
-
 class DynamicRunner:
     """Runs requests together where that changes no answer, everything else by itself.
 
     At most `side_by_side` batches of a signature run at a time; the rest waits, and fills the next one.
     """
 
-    def __init__(self, runner: Runner, stackable: Iterable[Stackable], side_by_side: int = 1) -> None:
+    def __init__(
+        self, runner: Runner, signatures: Iterable[Stacking], side_by_side: int = 1, audit_every: int = 0
+    ) -> None:
+        self.signatures = list(signatures)
         self._runner = runner
-        self._stackable = list(stackable)
-        self._found: dict[Hashable, Stackable | None] = {}
+        self._found: dict[Hashable, Stacking | None] = {}
         self._lanes = Lanes(side_by_side, MOST_ROWS)
         self._runs = threading.BoundedSemaphore(_CONCURRENT_RUNS)
+        self._auditor = Auditor(self._audited, self._lanes.wait_until_idle, audit_every)
+        metrics.stacking_began(self.signatures)
 
     def run(
         self,
@@ -70,7 +66,7 @@ class DynamicRunner:
         timeout_s = _waitable(timeout_s)
         signature = None if targets else self._find(feeds, fetches)
         rows = _rows(feeds)
-        if signature is None or signature.proof.refuted or not 0 < rows <= MOST_ROWS:
+        if signature is None or not signature.is_stacked or not 0 < rows <= MOST_ROWS:
             return self._run_by_itself(feeds, fetches, targets, timeout_s)
         return self._run_in_lane(signature, Member(feeds, rows, timeout_s), tuple(fetches))
 
@@ -81,7 +77,7 @@ class DynamicRunner:
         timeout_s = _waitable(timeout_s)
         signature = self._find(feeds, fetches)
         rows = _rows(feeds)
-        if signature is None or signature.proof.refuted or not 0 < rows <= MOST_ROWS:
+        if signature is None or not signature.is_stacked or not 0 < rows <= MOST_ROWS:
             later.run(self._run_by_itself, feeds, fetches, (), timeout_s)
             return None
         member = Member(feeds, rows, timeout_s, later)
@@ -91,25 +87,17 @@ class DynamicRunner:
             return None
         return partial(self._give_up, key, member)
 
-    def rehearse(self, members: Sequence[Mapping[str, Array]], fetches: Sequence[str]) -> None:
-        """Find out with these requests of one row each whether requests like them can be stacked; costs a few runs."""
-        signature = self._find(members[0], fetches)
-        if signature is None or not all(_rows(feeds) == 1 for feeds in members):
-            return
-        batch = [Member(feeds, 1, None) for feeds in members]
-        outcomes = [self._alone(fetches, member) for member in batch]
-        for _ in range(PROOFS):
-            self._prove(signature, fetches, batch, outcomes)
-
     def close(self) -> None:
         """Free everything; no request is running."""
+        self._auditor.close()
+        metrics.stacking_ended(self.signatures)
         self._runner.close()
 
-    def _find(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> Stackable | None:
+    def _find(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> Stacking | None:
         key = (*feeds, None, *fetches)
         if key not in self._found:
             fed, fetched = set(feeds), set(fetches)
-            matches = (s for s in self._stackable if s.feeds == fed and fetched and fetched <= s.fetches)
+            matches = (s for s in self.signatures if s.feeds == fed and fetched and fetched <= s.fetches)
             found = next(matches, None)
             if len(self._found) < _MOST_REMEMBERED:  # clients choose the outputs and their order
                 self._found[key] = found
@@ -122,7 +110,7 @@ class DynamicRunner:
         with self._permit(timeout_s):
             return self._runner.run(feeds, fetches, targets, timeout_s)
 
-    def _run_in_lane(self, signature: Stackable, member: Member, fetches: tuple[str, ...]) -> list[Array]:
+    def _run_in_lane(self, signature: Stacking, member: Member, fetches: tuple[str, ...]) -> list[Array]:
         key = _key(signature, member.feeds, fetches)
         batch = self._lanes.enter(key, member)
         if batch:
@@ -134,18 +122,18 @@ class DynamicRunner:
             raise ServingError(member.outcome.code, member.outcome.message)
         return member.outcome
 
-    def _lead_on(self, key: Hashable, signature: Stackable, fetches: Sequence[str], leader: Member) -> None:
+    def _lead_on(self, key: Hashable, signature: Stacking, fetches: Sequence[str], leader: Member) -> None:
         """Lead a batch; the next one gets a thread when the loop has read what has arrived, which fills it."""
         successor = self._lead(key, signature, fetches, self._lanes.fill(key, leader))
         if successor is not None:
             self._hand_over(key, signature, fetches, successor)
 
-    def _hand_over(self, key: Hashable, signature: Stackable, fetches: Sequence[str], leader: Member) -> None:
+    def _hand_over(self, key: Hashable, signature: Stacking, fetches: Sequence[str], leader: Member) -> None:
         assert leader.later is not None
         threads = leader.later.threads
         threads.call(threads.submit, self._lead_on, key, signature, fetches, leader)
 
-    def _lead(self, key: Hashable, signature: Stackable, fetches: Sequence[str], batch: list[Member]) -> Member | None:
+    def _lead(self, key: Hashable, signature: Stacking, fetches: Sequence[str], batch: list[Member]) -> Member | None:
         """Run a batch, let the next leader in, and give all their answers; returns a leader without a thread."""
         try:
             outcomes = self._run_batch(signature, fetches, batch)
@@ -154,20 +142,25 @@ class DynamicRunner:
         successor = self._lanes.leave(key)
         for member, outcome in zip(batch, outcomes, strict=True):
             member.settle(outcome)
+        if len(batch) > 1 and signature.is_stacked:
+            self._auditor.offer(signature, fetches, [member.feeds for member in batch], outcomes)
         return successor
 
     def _give_up(self, key: Hashable, member: Member) -> None:
         if self._lanes.withdraw(key, member):
             member.settle(timed_out())
 
-    def _run_batch(self, signature: Stackable, fetches: Sequence[str], batch: list[Member]) -> list[Outcome]:
-        if len(batch) == 1 or signature.proof.refuted:
+    def _run_batch(self, signature: Stacking, fetches: Sequence[str], batch: list[Member]) -> list[Outcome]:
+        """Run a batch as one; when it fails its halves, so that in the end each failure is its own."""
+        if len(batch) == 1 or not signature.is_stacked:
             return [self._alone(fetches, member) for member in batch]
-        if signature.proof.covers([member.feeds for member in batch]):
-            return self._together(fetches, batch)
-        outcomes = [self._alone(fetches, member) for member in batch]
-        self._prove(signature, fetches, batch, outcomes)
-        return outcomes
+        try:
+            return list(self._stacked(signature, fetches, batch))
+        except ServingError as error:
+            if error.code == Code.DEADLINE_EXCEEDED:
+                return [error] * len(batch)
+        middle = len(batch) // 2
+        return self._run_batch(signature, fetches, batch[:middle]) + self._run_batch(signature, fetches, batch[middle:])
 
     def _alone(self, fetches: Sequence[str], member: Member) -> Outcome:
         timeout_s = member.remaining()
@@ -179,42 +172,24 @@ class DynamicRunner:
         except ServingError as error:
             return error
 
-    def _together(self, fetches: Sequence[str], batch: list[Member]) -> list[Outcome]:
-        """Run a batch as one; when it fails its halves, so that in the end each failure is its own."""
-        if len(batch) == 1:
-            return [self._alone(fetches, batch[0])]
-        try:
-            return list(self._stacked(fetches, batch))
-        except ServingError as error:
-            if error.code == Code.DEADLINE_EXCEEDED:
-                return [error] * len(batch)
-        middle = len(batch) // 2
-        return self._together(fetches, batch[:middle]) + self._together(fetches, batch[middle:])
-
-    def _stacked(self, fetches: Sequence[str], batch: Sequence[Member]) -> list[list[Array]]:
+    def _stacked(self, signature: Stacking, fetches: Sequence[str], batch: Sequence[Member]) -> list[list[Array]]:
         feeds = merging.merge([member.feeds for member in batch], 0, pad=False)
         limits = [member.remaining() for member in batch]
         timeout_s = None if None in limits else max(limit for limit in limits if limit is not None)
         with self._permit(timeout_s):
             values = self._runner.run(feeds, fetches, (), timeout_s)
-        parts = merging.split(fetches, values, [member.rows for member in batch], 0)
+        rows = [member.rows for member in batch]
+        try:
+            parts = merging.split(fetches, values, rows, 0)
+        except ServingError as error:
+            signature.stop(error.message)
+            raise
+        signature.ran(sum(rows))
         return [[part[name] for name in fetches] for part in parts]
 
-    def _prove(
-        self, signature: Stackable, fetches: Sequence[str], batch: list[Member], outcomes: list[Outcome]
-    ) -> None:
-        """Run as one what was answered one by one, and compare."""
-        good = [(m, o) for m, o in zip(batch, outcomes, strict=True) if not isinstance(o, ServingError)]
-        if len(good) < 2:
-            return
-        members = [member for member, _ in good]
-        try:
-            together = self._stacked(fetches, members)
-            signature.proof.record([member.feeds for member in members], [outcome for _, outcome in good], together)
-        except ServingError as error:
-            signature.proof.refuted = error.code != Code.DEADLINE_EXCEEDED
-        if signature.proof.refuted:
-            log.info("Requests for signature %s are run one by one: in a batch the answers differ", signature.name)
+    def _audited(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
+        with self._permit(None):
+            return self._runner.run(feeds, fetches, (), None)
 
     @contextmanager
     def _permit(self, timeout_s: float | None) -> Iterator[None]:
@@ -232,7 +207,7 @@ def _waitable(timeout_s: float | None) -> float | None:
     return None if timeout_s is not None and timeout_s > _FOREVER_S else timeout_s
 
 
-def _key(signature: Stackable, feeds: Mapping[str, Array], fetches: Sequence[str]) -> Hashable:
+def _key(signature: Stacking, feeds: Mapping[str, Array], fetches: Sequence[str]) -> Hashable:
     """What requests have in common that can be stacked."""
     tensors = sorted((name, value.dtype.str, value.shape[1:]) for name, value in feeds.items())
     return (id(signature), tuple(fetches), *tensors)

@@ -1,4 +1,4 @@
-"""What a graph says about stacking requests: whether it changes state, and whether its outputs follow the rows."""
+"""What ops stand behind a signature, and whether they change anything."""
 
 from __future__ import annotations
 
@@ -18,40 +18,28 @@ _CHANGING: Final = re.compile(
     r".*(Random|Multinomial|Bernoulli|TruncatedNormal|Rng|StatefulUniform).*|(Resource)?(Sparse)?(Apply|Scatter).*"
     r"|Assign.*|.*PyFunc.*|Timestamp"
 )
-# The shape of what they return depends on the content of all rows together.
-_GATHERING: Final = re.compile(r"Where|Unique.*|.*Ragged.*|.*Sparse.*|StringSplit.*|Parse.*Example.*|DynamicPartition")
 
 
-def can_stack(meta_graph: Any, signature: Any) -> bool:
-    """Whether requests for `signature` may be stacked, as far as its shapes and the ops behind it tell."""
-    inputs, outputs = list(signature.inputs.values()), list(signature.outputs.values())
-    if not inputs or not outputs or not all(_has_open_rows(info) for info in inputs + outputs):
-        return False
-    ops = _ops_of(meta_graph, signature)
-    if any(_changes_state(op) for op in ops):
-        return False
-    return all(_has_fixed_width(info) for info in outputs) or not any(_GATHERING.fullmatch(op) for op in ops)
-
-
-def changes_state(meta_graph: Any, signature: Any) -> bool:
-    """Whether a request for `signature` may leave something changed, or be answered differently the next time."""
-    return any(_changes_state(op) for op in _ops_of(meta_graph, signature))
-
-
-def _ops_of(meta_graph: Any, signature: Any) -> set[str]:
-    return ops_behind(meta_graph.graph_def, {info.name.partition(":")[0] for info in signature.outputs.values()})
-
-
-def _has_open_rows(info: Any) -> bool:
+def has_open_rows(info: Any) -> bool:
+    """Whether an input or output is a plain tensor whose first dimension may be of any size."""
     if info.WhichOneof("encoding") != "name":
         return False
     shape = info.tensor_shape
     return shape.unknown_rank or (len(shape.dim) > 0 and shape.dim[0].size == -1)
 
 
-def _has_fixed_width(info: Any) -> bool:
-    shape = info.tensor_shape
-    return not shape.unknown_rank and all(dim.size >= 0 for dim in shape.dim[1:])
+def changes_state(meta_graph: Any, signature: Any) -> bool:
+    """Whether a request for `signature` may leave something changed, or be answered differently the next time."""
+    return bool(changing_ops(meta_graph, signature))
+
+
+def changing_ops(meta_graph: Any, signature: Any) -> list[str]:
+    """The types of the ops behind `signature` that change something, or draw at random."""
+    return sorted(op for op in _ops_of(meta_graph, signature) if _changes_state(op))
+
+
+def _ops_of(meta_graph: Any, signature: Any) -> set[str]:
+    return ops_behind(meta_graph.graph_def, {info.name.partition(":")[0] for info in signature.outputs.values()})
 
 
 def _changes_state(op: str) -> bool:

@@ -68,7 +68,13 @@ class Lanes:
         self._workers = workers
         self._most_rows = most_rows
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._lanes: dict[Hashable, Lane] = {}
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Return when nothing runs or waits, or after `timeout_s`; whether nothing does."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._lanes, timeout_s)
 
     def enter(self, key: Hashable, member: Member) -> list[Member]:
         """Return the batch that this thread is to run, `member` first; empty when another thread has answered it.
@@ -129,4 +135,5 @@ class Lanes:
             lane.busy -= 1
             if not lane.busy:
                 del self._lanes[key]
+                self._idle.notify_all()
             return None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from serving.batching.stacking import Stacking, Subject
 from serving.errors import invalid
 
 
@@ -58,3 +60,8 @@ def signature_of(feed: str, *fetches: str) -> Any:
     for number, name in enumerate(fetches):
         signature.outputs[f"out{number}"].name = name
     return signature
+
+
+def declared(*fetches: str) -> Stacking:
+    """A signature from x:0 to `fetches` of which somebody says that its rows are apart."""
+    return Stacking(Subject("m", 1, Path("m", "1")), "s", signature_of("x:0", *fetches), "declared")

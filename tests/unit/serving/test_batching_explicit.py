@@ -14,6 +14,7 @@ from serving.batching import choice, parameters
 from serving.batching.explicit import ExplicitRunner
 from serving.batching.parameters import Parameters
 from serving.batching.scheduler import Scheduler
+from serving.batching.stacking import Subject
 from serving.errors import Code, ServingError
 from serving.flags import Options
 from tests.unit.serving.runners import GatedRunner, signature_of
@@ -248,8 +249,8 @@ def test_parameters_per_model(tmp_path: Path) -> None:
     (tmp_path / "with" / "batching_params.pbtxt").write_text("max_batch_size { value: 2 }")
     batching = choice.from_options(Options(enable_batching=True, enable_per_model_batching_parameters=True))
     runner = GatedRunner()
-    assert batching.wrap(runner, tmp_path / "without", None, 1) is runner
+    assert batching.wrap(runner, Subject("m", 1, tmp_path / "without"), None, 1) is runner
     runner.signatures = {"s": signature_of("x:0", "y:0")}  # type: ignore[attr-defined]
-    own = batching.wrap(runner, tmp_path / "with", None, 1)
+    own = batching.wrap(runner, Subject("m", 1, tmp_path / "with"), None, 1)
     assert isinstance(own, ExplicitRunner)
     assert refusal(own, np.zeros(3))[1] == "Task size 3 is larger than maximum input batch size 2"

@@ -15,7 +15,7 @@ from serving.batching.dynamic import DynamicRunner
 from serving.batching.later import Later, Outcome
 from serving.errors import Code, ServingError
 from tests.unit.serving.runners import GatedRunner
-from tests.unit.serving.test_batching_dynamic import ask, prove, runner_over, until, waiting
+from tests.unit.serving.test_batching_dynamic import ask, runner_over, until, waiting
 
 DEADLINE_S = 10.0
 
@@ -74,7 +74,6 @@ def test_nobody_waits(pool: ThreadPoolExecutor) -> None:
 def test_what_is_queued_is_run_together_when_its_signature_becomes_free(pool: ThreadPoolExecutor) -> None:
     runner = GatedRunner()
     batched = runner_over(runner)
-    prove(runner, batched)
     runner.close_gate()
     started = [Started(batched, pool, [float(n)]) for n in range(1)]
     until(lambda: runner.started > 0 and len(runner.sizes) == 1)
@@ -88,7 +87,6 @@ def test_what_is_queued_is_run_together_when_its_signature_becomes_free(pool: Th
 def test_both_kinds_share_a_batch_whoever_leads(pool: ThreadPoolExecutor) -> None:
     runner = GatedRunner()
     batched = runner_over(runner)
-    prove(runner, batched)
     for first_is_started in (True, False):
         runner.sizes.clear()
         runner.close_gate()
@@ -112,7 +110,6 @@ def test_both_kinds_share_a_batch_whoever_leads(pool: ThreadPoolExecutor) -> Non
 def test_one_bad_request_fails_alone(pool: ThreadPoolExecutor) -> None:
     runner = GatedRunner()
     batched = runner_over(runner)
-    prove(runner, batched)
     runner.close_gate()
     started = [Started(batched, pool, [value]) for value in (0.0, 1.0, -1.0, 3.0)]
     runner.open_gate()

@@ -1,0 +1,186 @@
+"""Rules of operations that compute each number of the result from the numbers at the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from serving.batching.rows.registry import kind
+from serving.batching.rows.sizes import ONE, Size
+from serving.batching.rows.values import MOST_CONTENTS, Call, Shape, Value, broadcast, fixed
+from serving.codec import dtypes
+
+_ARITHMETIC: Final = (
+    "Abs", "Acos", "Acosh", "Add", "AddV2", "Asin", "Asinh", "Atan", "Atan2", "Atanh", "Ceil", "ClipByValue", "Complex",
+    "ComplexAbs", "Conj", "Cos", "Cosh", "Digamma", "Div", "DivNoNan", "Erf", "Erfc", "Erfinv", "Exp", "Expm1", "Floor",
+    "FloorDiv", "FloorMod", "Igamma", "Igammac", "Imag", "Inv", "Invert", "IsFinite", "IsInf", "IsNan", "LeftShift",
+    "Lgamma", "Log", "Log1p", "Maximum", "Minimum", "Mod", "Mul", "MulNoNan", "Ndtri", "Neg", "NextAfter", "OnesLike",
+    "Polygamma", "Pow", "Real", "RealDiv", "Reciprocal", "RightShift", "Rint", "Round", "Rsqrt", "Sign", "Sin", "Sinh",
+    "Sqrt", "Square", "SquaredDifference", "Sub", "Tan", "TruncateDiv", "TruncateMod", "Xdivy", "Xlog1py", "Xlogy",
+    "ZerosLike", "Zeta",
+)  # fmt: skip
+_ACTIVATIONS: Final = (
+    "Elu", "LeakyRelu", "Relu", "Relu6", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh",
+)  # fmt: skip
+_COMPARING: Final = (
+    "ApproximateEqual", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalNot",
+    "LogicalOr", "NotEqual", "BitwiseAnd", "BitwiseOr", "BitwiseXor",
+)  # fmt: skip
+_TEXT: Final = (
+    "AsString", "DecodeBase64", "EncodeBase64", "RegexFullMatch", "RegexReplace", "StaticRegexFullMatch",
+    "StaticRegexReplace", "StringJoin", "StringLength", "StringLower", "StringStrip", "StringToHashBucketFast",
+    "StringToHashBucketStrong", "StringToNumber", "StringUpper", "Substr", "UnicodeScript", "UnicodeTranscode",
+)  # fmt: skip
+_WHOLE: Final = (dtypes.INT32, dtypes.INT64)
+_PASSING: Final = ("CheckNumerics", "EnsureShape", "Identity", "PreventGradient", "Snapshot", "StopGradient")
+
+
+def together(call: Call, operands: Sequence[Value]) -> Value:
+    """The result of bringing `operands` together number by number, aligned at their last dimensions."""
+    by_row = [value for value in operands if value.by_row]
+    if any(value.counts_rows for value in operands):
+        call.fail("depends on the number of rows")
+    if not by_row:
+        return fixed(_fixed_shape(operands))
+    rows = by_row[0].shape
+    assert rows is not None
+    shape = rows
+    for value in operands:
+        shape = broadcast(shape, _aligned(call, value, rows))
+    return Value((rows[0], *shape[1:]), by_row=True)
+
+
+def _aligned(call: Call, value: Value, rows: Shape) -> Shape:
+    """The shape of an operand, which must not move or spread the rows of another of the shape `rows`."""
+    shape = value.shape
+    if shape is None:
+        call.fail("takes a tensor of unknown rank")
+    if value.by_row:
+        if len(shape) != len(rows) or shape[0] != rows[0]:
+            call.fail("brings different rows together")
+    elif len(shape) > len(rows) or (len(shape) == len(rows) and shape[0] != ONE):
+        call.fail("treats rows by their place in the batch")
+    return shape
+
+
+def _fixed_shape(operands: Sequence[Value]) -> Shape | None:
+    shape: Shape = ()
+    for value in operands:
+        if value.shape is None:
+            return None
+        shape = broadcast(shape, value.shape)
+    return shape
+
+
+@kind("arithmetic", "Number by number. What is the same for all rows must not have a size of its own for the rows.",
+      *_ARITHMETIC, sizes=True)  # fmt: skip
+def _arithmetic(call: Call) -> list[Value]:
+    return [_computed(call) or together(call, call.inputs)]
+
+
+@kind("activation", "Number by number.", *_ACTIVATIONS)
+@kind("comparison", "Number by number.", *_COMPARING)
+@kind("text", "String by string.", *_TEXT)
+@kind("bucketize", "Number by number; the boundaries are an attribute.", "Bucketize", "FakeQuantWithMinMaxArgs")
+def _number_by_number(call: Call) -> list[Value]:
+    return [together(call, call.inputs)]
+
+
+@kind("sum of several", "Number by number, of tensors of the same shape.", "AddN")
+def _sum_of_several(call: Call) -> list[Value]:
+    return [together(call, call.inputs)]
+
+
+@kind("pass on", "The tensor as it is.", *_PASSING, sizes=True)
+def _pass_on(call: Call) -> list[Value]:
+    return [call.inputs[0]]
+
+
+@kind("pass on", "The tensors as they are.", "IdentityN", sizes=True)
+def _pass_all_on(call: Call) -> list[Value]:
+    return list(call.inputs)
+
+
+@kind("cast", "Number by number.", "Cast", sizes=True)
+def _cast(call: Call) -> list[Value]:
+    value = call.inputs[0]
+    if call.attr("DstT").type in _WHOLE:
+        return [value]
+    if value.counts_rows:  # Shapes are whole numbers: this is for computing with it.
+        call.fail("computes with the number of rows")
+    return [Value(value.shape, value.by_row)]
+
+
+@kind("choice", "Number by number, or row by row where the condition has one value for each row.",
+      "Select", "SelectV2")  # fmt: skip
+def _choice(call: Call) -> list[Value]:
+    condition, one, other = call.inputs
+    one_per_row = condition.by_row and condition.shape is not None and len(condition.shape) == 1
+    if call.node.op == "Select" and one_per_row and one.by_row and other.by_row:
+        branches = together(call, [one, other])
+        if branches.shape is None or condition.shape is None or condition.shape[0] != branches.shape[0]:
+            call.fail("brings different rows together")
+        return [branches]
+    return [together(call, call.inputs)]
+
+
+@kind("bias", "One number for each channel is added.", "BiasAdd", "BiasAddV1")
+def _bias(call: Call) -> list[Value]:
+    call.require_fixed(1)
+    value = call.inputs[0]
+    if value.by_row and len(call.shape(0)) < 2:
+        call.fail("adds one number for each row")
+    return [value if value.by_row else fixed(value.shape)]
+
+
+def _divided(one: Size, other: Size) -> Size | None:
+    return one.over(other)
+
+
+_EXACT: Final[dict[str, Callable[[Size, Size], Size | None]]] = {
+    "Mul": lambda one, other: one * other,
+    "FloorDiv": _divided,
+    "Add": lambda one, other: _of_numbers(one, other, 1),
+    "AddV2": lambda one, other: _of_numbers(one, other, 1),
+    "Sub": lambda one, other: _of_numbers(one, other, -1),
+    "Maximum": lambda one, other: one if one == other else None,
+    "Minimum": lambda one, other: one if one == other else None,
+}
+
+
+def _of_numbers(one: Size, other: Size, sign: int) -> Size | None:
+    if other == Size(0):
+        return one
+    if one.number is None or other.number is None:
+        return None
+    return Size(one.number + sign * other.number)
+
+
+def _computed(call: Call) -> Value | None:
+    """The result for whole numbers that are known, as shapes are made of; None for all else."""
+    exact = _EXACT.get(call.node.op)
+    contents = [value.contents for value in call.inputs if value.contents is not None]
+    if exact is None or len(contents) != 2 or len(call.inputs) != 2:
+        return None
+    try:
+        pairs = np.broadcast(*contents)
+    except ValueError:
+        return None
+    if pairs.size > MOST_CONTENTS:
+        return None
+    return _held([_exactly(call, exact, one, other) for one, other in pairs], pairs.shape)
+
+
+def _exactly(call: Call, exact: Any, one: Size | None, other: Size | None) -> Size | None:
+    result: Size | None = exact(one, other) if one is not None and other is not None else None
+    if result is None and any(size is not None and size.counts_rows for size in (one, other)):
+        call.fail("computes with the number of rows")
+    return result
+
+
+def _held(sizes: Sequence[Size | None], shape: tuple[int, ...]) -> Value:
+    contents = np.empty(len(sizes), dtype=object)
+    contents[:] = sizes
+    return Value(tuple(map(Size, shape)), contents=contents.reshape(shape))
