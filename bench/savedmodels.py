@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import pictures
 from bench.cases import FROZEN, MODELS, Model
-from bundle import files, output
+from bundle import files, manifest, output
 from bundle.errors import BundleError
 
 HERE = Path(__file__).parent
@@ -23,7 +23,14 @@ CLASSES = tuple(str(number) for number in range(10))
 SEED = 42
 
 _MADE_FROM = "made-from.txt"
-_SOURCES = ("bench/savedmodels.py", "bench/pictures.py", "trainer/export.py", "trainer/pixels.py", "trainer/warmup.py")
+_SOURCES = (
+    "bench/savedmodels.py",
+    "bench/pictures.py",
+    "bundle/manifest.py",
+    "trainer/export.py",
+    "trainer/pixels.py",
+    "trainer/warmup.py",
+)
 
 
 def prepare(models: Iterable[Model]) -> None:
@@ -56,12 +63,37 @@ def write(model: Model, target: Path) -> None:
     if model.form == FROZEN:
         export.write(network, size, CLASSES, target)
         warmup.write(target, model.name, [pictures.encoded(size)], size)
-        return
+        return _describe(model, target)
     archive = keras.export.ExportArchive()
     archive.track(network)
     for name, signature in export.signatures(lambda images: network(images, training=False), size, CLASSES).items():
         archive.add_endpoint(name, signature)
     archive.write_out(target, verbose=False)
+    return _describe(model, target)
+
+
+def _describe(model: Model, target: Path) -> None:
+    """Write a manifest as the trainer does: without it nobody says that pictures may be answered together."""
+    import tensorflow
+
+    from trainer import export
+
+    manifest.write(
+        target,
+        manifest.Manifest(
+            tensorflow_version=tensorflow.__version__,
+            model_type=model.subject.model_type,
+            classes=CLASSES,
+            image_size=model.subject.image_size,
+            dataset=manifest.Dataset("none", "", 0, 0, 0),
+            settings={},
+            test_accuracy=0.0,
+            confusion_matrix=(),
+            created="",
+            examples=(),
+            row_wise=export.ROW_WISE,
+        ),
+    )
 
 
 def _is_current(model: Model) -> bool:

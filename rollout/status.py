@@ -9,7 +9,7 @@ from bundle.errors import BundleError
 from bundle.models_config import base_paths
 from bundle.settings import Settings
 from bundle.versions import version_folders
-from rollout import stack
+from rollout import stack, stacking
 from rollout.client import Client, VersionStatus
 from rollout.drop import CLAIM_PREFIX
 from rollout.model import Model
@@ -42,6 +42,7 @@ def _show_model(model: Model) -> None:
     reported = {entry.version: entry for entry in _reported(model.client, model.name)}
     named = _labels(model)
     live = _periods(model)
+    stacked = stacking.told(model.client, model.name)
     for number in sorted({*folders, *reported}, reverse=True):
         if number < 0 and number not in folders:
             continue  # A canary that has ended; the server lists it until it stops.
@@ -50,6 +51,8 @@ def _show_model(model: Model) -> None:
         output.line(f"  version {number:<6} {state:<24} {_facts(folders.get(number))}")
         if number in live:
             output.line(f"    {_in_words(live[number])}")
+        for line in stacked.get(number, ()):
+            output.line(f"    {line}")
         if entry and entry.error_message:
             output.line(f"    {entry.error_code}: {entry.error_message[:_WIDTH]}")
     if not folders and not reported:

@@ -1,24 +1,26 @@
-"""The table of flags in docs/engine.md, made from the flags themselves.
+"""The tables in docs/ that are made from the code: the flags, and the operations whose rows are apart.
 
-`python -m serving.docs` rewrites it; with `--check` it changes nothing and fails when it is out of date. A path
-may be given, otherwise it is docs/engine.md of the checkout.
+`python -m serving.docs` rewrites them; with `--check` it changes nothing and fails when one is out of date. The path
+of another page with a table of flags may be given.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from bundle import files, output
 from bundle.errors import BundleError
+from serving.batching.rows.table import KINDS
 from serving.flags import FLAGS, Flag
 
-BEGIN: Final = "<!-- flags: begin, made by `python -m serving.docs` -->"
-END: Final = "<!-- flags: end -->"
+BEGIN: Final = "<!-- table: begin, made by `python -m serving.docs` -->"
+END: Final = "<!-- table: end -->"
 
-_PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "engine.md"
+_DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 
 
 def table() -> str:
@@ -30,29 +32,45 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def updated(page: str) -> str:
+def operations() -> str:
+    """The kinds of operations whose rows are known to be apart, as a Markdown table."""
+    kinds: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for kind in KINDS:
+        kinds[kind.name, kind.says] += kind.operations
+    count = sum(map(len, kinds.values()))
+    rows = [f"{len(kinds)} kinds, {count} operations.", "", "| kind | rows stay apart | operations |", "|---|---|---|"]
+    for (name, says), names in kinds.items():
+        rows.append(f"| {name} | {says} | {', '.join(f'`{each}`' for each in sorted(names))} |")
+    return "\n".join(rows) + "\n"
+
+
+def updated(page: str, make: Callable[[], str] = table) -> str:
     """The page with the table between the markers replaced; raises BundleError when they are not there."""
     before, begin, rest = page.partition(BEGIN + "\n")
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise BundleError(f"found no markers for the table of flags; expected a line {BEGIN!r} and a line {END!r}")
-    return f"{before}{BEGIN}\n{table()}{END}{after}"
+        raise BundleError(f"found no markers for the table; expected a line {BEGIN!r} and a line {END!r}")
+    return f"{before}{BEGIN}\n{make()}{END}{after}"
 
 
 def main() -> int:
-    """Write the table, or with --check compare it."""
-    arguments = sys.argv[1:]
-    check = "--check" in arguments
-    path = Path(next((argument for argument in arguments if argument != "--check"), _PAGE))
+    """Write the tables, or with --check compare them."""
+    paths = [Path(argument) for argument in sys.argv[1:] if argument != "--check"]
+    pages = {path: table for path in paths} or {_DOCS / "engine.md": table, _DOCS / "stacking.md": operations}
+    for path, make in pages.items():
+        _bring_up_to_date(path, make, "--check" in sys.argv[1:])
+    return 0
+
+
+def _bring_up_to_date(path: Path, make: Callable[[], str], check: bool) -> None:
     page = path.read_text(encoding="utf-8")
-    new = updated(page)
+    new = updated(page, make)
     if new == page:
-        return 0
+        return
     if check:
-        raise BundleError(f"the table of flags in {path} is out of date; run: python -m serving.docs")
+        raise BundleError(f"the table in {path} is out of date; run: python -m serving.docs")
     files.write_atomically(path, new)
     output.step(f"wrote {path}")
-    return 0
 
 
 def _row(flag: Flag) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 _HARMLESS: Final = re.compile(
     r"VarHandleOp|ReadVariableOp|_?ReadVariablesOp|VarIsInitializedOp|Variable(V2)?|ResourceGather(Nd)?"
     r"|(Anonymous|Mutable)?HashTable(V2)?|LookupTable(Find|Size)(V2)?|Placeholder|_Arg|_Retval"
-    r"|(Stateful)?PartitionedCall|While|If|Case|Assert|Print(V2)?|NoOp"
+    r"|(Stateful)?PartitionedCall|While|If|Case|Assert|CheckNumerics|Print(V2)?|NoOp"
     r"|TensorArray\w*|Stack(Push|Pop|Close)?(V2)?"
 )
 # Not all of these are registered as stateful.

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ import pytest
 import requests
 from PIL import Image
 
+from bundle import manifest
 from serving import threads
 from serving.batching.choice import Batching
 from serving.batching.stacking import Orders
@@ -284,3 +286,35 @@ def test_a_start_with_allowed_sizes_that_do_not_fit(start_engine: StartEngine, b
         " due to error: INVALID_ARGUMENT: Last entry in allowed_batch_sizes must match max_batch_size; last entry was"
         " 4; expected 8}, }" in engine.log
     )
+
+
+def test_a_manifest_that_lies_is_found_out_and_stacking_ends(
+    start_engine: StartEngine, base: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(base / "1", tmp_path / "m" / "1")
+    declare(tmp_path / "m" / "1", "mixing")
+    monitoring = Path(__file__).parents[2] / "serving" / "monitoring.config"
+    flags = ("--model_name=m", f"--model_base_path={tmp_path / 'm'}", f"--monitoring_config_file={monitoring}")
+    engine = start_engine(*flags, "--stacking_audit_every=1")
+    assert "signature mixing: stacked: its manifest says that rows are apart" in engine.log
+    state = 'bundle_stacking{model="m",version="1",signature="mixing",grounds="%s"'
+    assert state % "declared" in page(engine)
+    bodies = [{"signature_name": "mixing", "instances": [float(n)]} for n in range(8)]
+    end = time.monotonic() + 60
+    while state % "none" not in page(engine):
+        assert time.monotonic() < end
+        post_all(engine, "m", bodies)
+    assert 'bundle_stacking_differences_total{model="m",version="1",signature="mixing"} 1' in page(engine)
+    assert "requests are run one by one from now on: an audit found another answer" in engine.log
+    for _ in range(5):
+        assert post_all(engine, "m", bodies) == [(200, [0.0])] * 8
+
+
+def page(engine: Engine) -> str:
+    return requests.get(engine.url("").replace("/v1/models/", "/monitoring/prometheus/metrics"), timeout=30).text
+
+
+def declare(version: Path, *names: str) -> None:
+    dataset = manifest.Dataset("none", "", 0, 0, 0)
+    document = manifest.Manifest("2.19.1", "None", (), 8, dataset, {}, 0.0, (), "", (), row_wise=names)
+    manifest.write(version, document)

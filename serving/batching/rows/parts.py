@@ -170,6 +170,24 @@ def _takes_all_rows(call: Call) -> bool:
     return not moved and bool(call.sizes(1)) and _takes_whole_axis(call, 0)
 
 
+def _side(call: Call, entry: int, side: Size) -> Size:
+    """How much one entry leaves of an axis, unknown where that is not certain before it runs."""
+    if _takes_whole_axis(call, entry):
+        return side
+    begin, end, step = (_number(call.sizes(number)[entry]) for number in (1, 2, 3))
+    begin = None if _mask(call, "begin_mask") >> entry & 1 else begin
+    end_is_open = _mask(call, "end_mask") >> entry & 1
+    if side.number is None or not step or (end is None and not end_is_open):
+        return unknown()
+    if begin is None and not _mask(call, "begin_mask") >> entry & 1:
+        return unknown()
+    return Size(len(range(*slice(begin, None if end_is_open else end, step).indices(side.number))))
+
+
+def _number(size: Size | None) -> int | None:
+    return None if size is None else size.number
+
+
 def _takes_whole_axis(call: Call, entry: int) -> bool:
     from_start = _mask(call, "begin_mask") >> entry & 1 or call.sizes(1)[entry] == Size(0)
     return bool(from_start and _mask(call, "end_mask") >> entry & 1 and call.sizes(3)[entry] == ONE)
@@ -189,7 +207,7 @@ def _cut(call: Call, shape: Shape) -> Shape:
             sides.append(ONE)
         else:
             if not masks["shrink_axis"] >> n & 1:
-                sides.append(shape[axis] if _takes_whole_axis(call, n) else unknown())
+                sides.append(_side(call, n, shape[axis]))
             axis += 1
     return (*sides, *shape[axis:])
 

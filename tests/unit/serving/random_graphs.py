@@ -282,10 +282,10 @@ def build(tape: Iterable[int]) -> Graph:
                 break
         last = tensors[-1]
         output = tf.identity(last.tensor, name="y")
-    return _with_signature(tf, graph, inputs, output, last.apart, names)
+    return with_signature(tf, graph, inputs, output, last.apart, names)
 
 
-def _with_signature(tf: Any, graph: Any, inputs: list[Any], output: Any, apart: bool, names: list[str]) -> Graph:
+def with_signature(tf: Any, graph: Any, inputs: list[Any], output: Any, apart: bool, names: list[str]) -> Graph:
     from tensorflow.core.protobuf import meta_graph_pb2
 
     meta_graph = meta_graph_pb2.MetaGraphDef()
