@@ -116,14 +116,17 @@ def _cast(call: Call) -> list[Value]:
 @kind("choice", "Number by number, or row by row where the condition has one value for each row.",
       "Select", "SelectV2")  # fmt: skip
 def _choice(call: Call) -> list[Value]:
-    condition, one, other = call.inputs
-    one_per_row = condition.by_row and condition.shape is not None and len(condition.shape) == 1
-    if call.node.op == "Select" and one_per_row and one.by_row and other.by_row:
-        branches = together(call, [one, other])
-        if branches.shape is None or condition.shape is None or condition.shape[0] != branches.shape[0]:
-            call.fail("brings different rows together")
-        return [branches]
-    return [together(call, call.inputs)]
+    if call.node.op == "SelectV2":
+        return [together(call, call.inputs)]
+    condition, *branches = call.inputs
+    if condition.shape == ():
+        return [together(call, call.inputs)]
+    if any(value.by_row != condition.by_row for value in branches):  # It takes rows by the place of their condition.
+        call.fail("brings different rows together")
+    chosen = together(call, branches)
+    if condition.by_row and call.shape(0)[0] != (chosen.shape or ())[0]:
+        call.fail("brings different rows together")
+    return [chosen]
 
 
 @kind("bias", "One number for each channel is added.", "BiasAdd", "BiasAddV1")

@@ -101,6 +101,11 @@ MIXED: dict[str, tuple[Make, str, Any]] = {
         SHAPE,
     ),
     "as many as a constant": (lambda x: x * tf.ones([2, 4]), "treats rows by their place in the batch", SHAPE),
+    "a condition by place": (
+        lambda x: tf.raw_ops.Select(condition=[True, False, True, False], x=x, y=-x),
+        "brings different rows together",
+        SHAPE,
+    ),
     "rows as columns": (lambda x: x + tf.reduce_sum(x, 1), "brings different rows together", SHAPE),
     "softmax over rows": (lambda x: tf.nn.softmax(tf.reduce_sum(x, 1)), "compares rows with each other", SHAPE),
     "the first row": (lambda x: x - x[0], "takes some of the rows, or moves their axis", SHAPE),
