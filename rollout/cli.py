@@ -86,6 +86,13 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _operation(text: str) -> str:
+    from rollout.gate import operations
+
+    operations.require_known([text])
+    return text
+
+
 def _add_rollouts(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
     publish = add("publish", _publish, "check a SavedModel, publish it as the next version, and see it served")
     publish.add_argument("source", metavar="PATH", type=_path, help="the folder of one SavedModel version")
@@ -117,13 +124,23 @@ def _add_allowances(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--allow-unmeasured", action="store_true", help="let it pass when there are no images to measure it with"
     )
+    command.add_argument(
+        "--allow-op",
+        dest="allow_ops",
+        metavar="NAME",
+        type=_operation,
+        action="append",
+        default=[],
+        help="let it use an operation that is not on the list of what is allowed; can be given several times",
+    )
 
 
 def _check(settings: Settings, arguments: argparse.Namespace) -> int:
     from rollout.gate import command
 
     names = [field.name for field in dataclasses.fields(command.Asked)]
-    return command.check(settings, command.Asked(**{name: getattr(arguments, name) for name in names}))
+    given = {name: getattr(arguments, name) for name in names} | {"allow_ops": tuple(arguments.allow_ops)}
+    return command.check(settings, command.Asked(**given))
 
 
 def _gate_serve(settings: Settings, arguments: argparse.Namespace) -> int:

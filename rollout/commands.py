@@ -83,6 +83,7 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "allow_signature_change": arguments.allow_signature_change,
         "allow_unmeasured": arguments.allow_unmeasured,
+        "allow_ops": tuple(arguments.allow_ops),
         "watched": not getattr(arguments, "no_watch", False),
     }
 

@@ -60,7 +60,7 @@ class Ledger:
         figures: Mapping[str, float] | None = None,
     ) -> Entry:
         """Write one line and return once it is on disk."""
-        entry = Entry(_now(), _who(), event, version, origin, reason, dict(verdicts or {}), dict(figures or {}))
+        entry = Entry(_now(), who(), event, version, origin, reason, dict(verdicts or {}), dict(figures or {}))
         line = json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _MODE)
@@ -115,7 +115,8 @@ def _now() -> str:
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _who() -> str:
+def who() -> str:
+    """The user and the machine that this process runs for and on."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # A container's uid need not have a name.

@@ -46,6 +46,7 @@ class Order:
     watched: bool = True
     allow_signature_change: bool = False
     allow_unmeasured: bool = False
+    allow_ops: tuple[str, ...] = ()
     numbered: publish.Numbered = lambda _: None
     published: Callable[[], None] = lambda: None
     interruption: Interruption = dataclasses.field(default_factory=Interruption)
@@ -119,6 +120,7 @@ def _gate(model: Model, order: Order, staged: Path) -> gate.Report:
             model.settings,
             allow_signature_change=order.allow_signature_change,
             allow_unmeasured=order.allow_unmeasured,
+            allow_ops=order.allow_ops,
         )
     for line in report.table():
         output.line(f"    {line}")
@@ -139,7 +141,9 @@ def pass_gate(model: Model, order: Order, staged: Path) -> None:
     verdicts = {finding.name: finding.verdict for finding in report.findings}
     figures = {f"{finding.name}.{name}": x for finding in report.findings for name, x in finding.figures.items()}
     event = ledger.CHECKED if report.passed else ledger.REFUSED
-    model.ledger.append(event, origin=order.origin, reason=report.reason, verdicts=verdicts, figures=figures)
+    allowed = " ".join(f"--allow-op {name}" for name in order.allow_ops)
+    reason = "; ".join(filter(None, (allowed, report.reason)))
+    model.ledger.append(event, origin=order.origin, reason=reason, verdicts=verdicts, figures=figures)
     if not report.passed:
         raise Refused(order.origin, report.reason)
 

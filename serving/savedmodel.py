@@ -11,7 +11,8 @@ from google.protobuf import message, text_format
 from serving.errors import Code, ServingError, not_found
 
 _VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2"})
-_INIT_SIGNATURE = "__saved_model_init_op"
+INIT_SIGNATURE = "__saved_model_init_op"
+INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op")
 
 
 def read_meta_graph(path: Path, tags: frozenset[str]) -> Any:
@@ -19,9 +20,11 @@ def read_meta_graph(path: Path, tags: frozenset[str]) -> Any:
 
     Raises ServingError with the texts that TensorFlow's loader gives for what is missing or broken.
     """
-    if (path / "export.meta").exists():
-        raise ServingError(Code.UNIMPLEMENTED, "Session Bundle is deprecated and removed.")
-    saved_model = _read_saved_model(path)
+    return choose(read_saved_model(path), tags)
+
+
+def choose(saved_model: Any, tags: frozenset[str]) -> Any:
+    """The first MetaGraphDef whose set of tags is `tags`, which is the one that is served, or ServingError."""
     for meta_graph in saved_model.meta_graphs:
         if set(meta_graph.meta_info_def.tags) == tags:
             return meta_graph
@@ -32,19 +35,67 @@ def read_meta_graph(path: Path, tags: frozenset[str]) -> Any:
     )
 
 
+def read_saved_model(path: Path) -> Any:
+    """The SavedModel proto that is loaded from `path`; raises ServingError when there is none, or it is broken."""
+    if (path / "export.meta").exists():
+        raise ServingError(Code.UNIMPLEMENTED, "Session Bundle is deprecated and removed.")
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    binary, text = path / "saved_model.pb", path / "saved_model.pbtxt"
+    saved_model = saved_model_pb2.SavedModel()
+    if binary.is_file():
+        data = binary.read_bytes()
+        try:
+            saved_model.ParseFromString(data)
+        except message.DecodeError:
+            raise _unparsable(binary, data) from None
+    elif text.is_file():
+        try:
+            text_format.Parse(text.read_text(), saved_model)
+        except (text_format.ParseError, UnicodeDecodeError):
+            raise ServingError(Code.DATA_LOSS, f"Can't parse {text} as text proto") from None
+    else:
+        raise not_found(
+            "Specified file path does not appear to contain a SavedModel bundle (should have a file called"
+            f" `saved_model.pb`)\nSpecified file path: {path}"
+        )
+    return saved_model
+
+
 def asset_feeds(path: Path, meta_graph: Any) -> dict[str, bytes]:
     """Map each tensor that names an asset file to that file's path."""
-    return {
-        asset.tensor_info.name: str(path / "assets" / asset.filename).encode() for asset in _asset_files(meta_graph)
-    }
+    return {asset.tensor_info.name: _joined(path, asset.filename).encode() for asset in asset_files(meta_graph)}
+
+
+def asset_files(meta_graph: Any) -> Iterable[Any]:
+    """The AssetFileDefs that are fed: those of the graph, or of its collection when it has none."""
+    if len(meta_graph.asset_file_def):
+        return list(meta_graph.asset_file_def)
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    collections: Mapping[str, Any] = meta_graph.collection_def
+    if "saved_model_assets" not in collections:
+        return []
+    files = []
+    for packed in collections["saved_model_assets"].any_list.value:
+        asset = meta_graph_pb2.AssetFileDef()
+        if not packed.Unpack(asset):
+            raise ServingError(
+                Code.FAILED_PRECONDITION,
+                f"Expected Any type_url for: tensorflow.AssetFileDef. Got: {packed.type_url}.",
+            )
+        files.append(asset)
+    return files
 
 
 def init_op(path: Path, meta_graph: Any) -> str | None:
     """Return the name of the operation that initialises tables and the like, if the model has one."""
-    signature = meta_graph.signature_def.get(_INIT_SIGNATURE)
+    signature = meta_graph.signature_def.get(INIT_SIGNATURE)
     if signature is not None:
-        return str(signature.outputs[_INIT_SIGNATURE].name)
-    for key in ("saved_model_main_op", "legacy_init_op"):
+        if INIT_SIGNATURE not in signature.outputs:
+            raise ServingError(Code.FAILED_PRECONDITION, f"Could not find output {INIT_SIGNATURE}")
+        return str(signature.outputs[INIT_SIGNATURE].name) or None
+    for key in INIT_COLLECTIONS:
         if key in meta_graph.collection_def:
             names = meta_graph.collection_def[key].node_list.value
             if len(names) != 1:
@@ -78,44 +129,9 @@ def variables_bytes(path: Path) -> int:
     return sum(shard.stat().st_size for shard in (path / "variables").glob("variables.data-*"))
 
 
-def _asset_files(meta_graph: Any) -> Iterable[Any]:
-    if len(meta_graph.asset_file_def):
-        return list(meta_graph.asset_file_def)
-    from tensorflow.core.protobuf import meta_graph_pb2
-
-    collections: Mapping[str, Any] = meta_graph.collection_def
-    if "saved_model_assets" not in collections:
-        return []
-    files = []
-    for packed in collections["saved_model_assets"].any_list.value:
-        asset = meta_graph_pb2.AssetFileDef()
-        packed.Unpack(asset)
-        files.append(asset)
-    return files
-
-
-def _read_saved_model(path: Path) -> Any:
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    binary, text = path / "saved_model.pb", path / "saved_model.pbtxt"
-    saved_model = saved_model_pb2.SavedModel()
-    if binary.is_file():
-        data = binary.read_bytes()
-        try:
-            saved_model.ParseFromString(data)
-        except message.DecodeError:
-            raise _unparsable(binary, data) from None
-    elif text.is_file():
-        try:
-            text_format.Parse(text.read_text(), saved_model)
-        except (text_format.ParseError, UnicodeDecodeError):
-            raise ServingError(Code.DATA_LOSS, f"Can't parse {text} as text proto") from None
-    else:
-        raise not_found(
-            "Specified file path does not appear to contain a SavedModel bundle (should have a file called"
-            f" `saved_model.pb`)\nSpecified file path: {path}"
-        )
-    return saved_model
+def _joined(path: Path, filename: str) -> str:
+    """As TensorFlow joins them: a name that looks absolute stays below `assets`."""
+    return f"{path}/assets{'' if filename.startswith('/') else '/'}{filename}"
 
 
 def _unparsable(path: Path, data: bytes) -> ServingError:

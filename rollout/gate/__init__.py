@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bundle.settings import Settings
+from rollout import ledger
+from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.report import Finding, Report, Verdict
 
 __all__ = ["Finding", "Report", "Verdict", "run"]
@@ -17,14 +20,18 @@ def run(
     *,
     allow_signature_change: bool = False,
     allow_unmeasured: bool = False,
+    allow_ops: Sequence[str] = (),
 ) -> Report:
     """The report on the SavedModel in the folder `candidate`, compared with the version in `live` if there is one.
 
     Nothing of the candidate is run in this process, and nothing that it does reaches beyond the one that runs it. With
-    GATE_DIR set it is examined by the `rollout gate-serve` that watches that folder.
+    GATE_DIR set it is examined by the `rollout gate-serve` that watches that folder. Raises UsageError when `allow_ops`
+    names an operation that TensorFlow does not have.
     """
-    from rollout.gate import examination, remote
+    from rollout.gate import examination, operations, remote
 
+    operations.require_known(allow_ops)
+    allowance = Allowance(tuple(allow_ops), ledger.who()) if allow_ops else NOTHING
     if settings.gate_dir != "none":
-        return remote.run(candidate, live, settings, allow_signature_change, allow_unmeasured)
-    return examination.examine(candidate, live, settings, allow_signature_change, allow_unmeasured)
+        return remote.run(candidate, live, settings, allow_signature_change, allow_unmeasured, allowance)
+    return examination.examine(candidate, live, settings, allow_signature_change, allow_unmeasured, allowance)

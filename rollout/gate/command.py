@@ -25,6 +25,7 @@ class Asked:
     page: Path | None = None
     allow_signature_change: bool = False
     allow_unmeasured: bool = False
+    allow_ops: tuple[str, ...] = ()
 
 
 def check(settings: Settings, asked: Asked) -> int:
@@ -41,6 +42,7 @@ def check(settings: Settings, asked: Asked) -> int:
         settings,
         allow_signature_change=asked.allow_signature_change,
         allow_unmeasured=asked.allow_unmeasured,
+        allow_ops=asked.allow_ops,
     )
     if report.made is not None:
         files.remove(report.made)

@@ -18,7 +18,8 @@ from bundle.settings import Settings
 from bundle.values import in_bytes
 from rollout import candidate as candidates
 from rollout.candidate import Wholeness
-from rollout.gate import answers, graph, room, speed
+from rollout.gate import answers, graph, layout, room, speed
+from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.answers import Answered
 from rollout.gate.process import Died, Failed, Worker
 from rollout.gate.report import Finding, Report
@@ -35,7 +36,14 @@ class Ended(Exception):
     """The candidate cannot be examined any further; what it failed is among the findings."""
 
 
-def examine(folder: Path, live: Path | None, settings: Settings, allow_change: bool, allow_unmeasured: bool) -> Report:
+def examine(
+    folder: Path,
+    live: Path | None,
+    settings: Settings,
+    allow_change: bool,
+    allow_unmeasured: bool,
+    allowance: Allowance = NOTHING,
+) -> Report:
     """The report on the SavedModel in `folder`."""
     found = candidates.examine(folder)
     if found.wholeness is Wholeness.INCOMPLETE:
@@ -43,7 +51,7 @@ def examine(folder: Path, live: Path | None, settings: Settings, allow_change: b
     memory = in_bytes(settings.check_memory)
     with contextlib.ExitStack() as stack:
         worker = stack.enter_context(Worker(folder, settings.check_timeout_seconds, memory))
-        examination = Examination(Version(folder, worker), settings, allow_change, allow_unmeasured)
+        examination = Examination(Version(folder, worker), settings, allow_change, allow_unmeasured, allowance)
         examination.add(Finding("files", "passed", found.wholeness.value))
         if live is not None:
             other = stack.enter_context(Worker(live, settings.check_timeout_seconds, memory))
@@ -56,7 +64,14 @@ def examine(folder: Path, live: Path | None, settings: Settings, allow_change: b
 class Examination:
     """One candidate, the live version if there is one that answers, and what was found so far."""
 
-    def __init__(self, candidate: Version, settings: Settings, allow_change: bool, allow_unmeasured: bool) -> None:
+    def __init__(
+        self,
+        candidate: Version,
+        settings: Settings,
+        allow_change: bool,
+        allow_unmeasured: bool,
+        allowance: Allowance = NOTHING,
+    ) -> None:
         self.candidate = candidate
         self.live: Version | None = None
         self.findings: list[Finding] = []
@@ -65,6 +80,7 @@ class Examination:
         self._settings = settings
         self._allow_change = allow_change
         self._allow_unmeasured = allow_unmeasured
+        self._allowance = allowance
         self._candidate_bytes = 0.0
         self._live_bytes = 0.0
 
@@ -87,15 +103,20 @@ class Examination:
         self.add(room.in_memory(self._candidate_bytes, self._live_bytes, self._settings))
 
     def _described(self) -> Description:
+        self._require(layout.check(self.candidate.folder))
         with self._or_end("loads", "it cannot be read"):
             description = self.candidate.describe()
         self.add(graph.isolation(description))
         self.add(graph.tensorflow(description, self._settings))
-        operations = graph.operations(description)
-        self.add(operations)
-        if operations.verdict == "failed":
-            raise Ended
+        self._require(graph.unambiguous(description))
+        self._require(graph.operations(description, self._allowance))
         return description
+
+    def _require(self, finding: Finding) -> None:
+        """Note a finding without which nothing of the candidate is run."""
+        self.add(finding)
+        if finding.verdict == "failed":
+            raise Ended
 
     def _live_ready(self) -> Description | None:
         """Load the live version; when that fails the candidate is examined without it."""

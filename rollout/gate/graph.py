@@ -2,46 +2,62 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bundle.settings import Settings
+from rollout.gate import operations as catalogue
+from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.report import Finding
 from rollout.gate.signatures import broken_promises
+from rollout.gate.text import listed, shown
+from rollout.gate.use import Use
 from rollout.gate.version import Description
 
-_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
-_HARMFUL = {
-    "Abort": "ends the process",
-    "WriteFile": "writes files",
-    "CreateSummaryFileWriter": "writes files",
-    "CreateSummaryDbWriter": "writes files",
-    "SaveDataset": "writes files",
-    "SaveDatasetV2": "writes files",
-}
+_LONGEST_PROBLEM = 400
+_REMEDY = (
+    "compute it with TensorFlow's operations (instead of tf.py_function, files or libraries) and export it again; "
+    "or, if you trust whoever made it, allow the operation with --allow-op"
+)
+
 _TAG = re.compile(r":(\d+\.\d+)")
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
 
 
-def operations(description: Description) -> Finding:
-    """Whether a server can run all operations, and none of them is there to do harm."""
-    python = sorted(_PYTHON.intersection(description.operations))
-    harmful = [f"{name} ({_HARMFUL[name]})" for name in sorted(_HARMFUL) if name in description.operations]
-    if python:
-        return Finding(
-            "operations",
-            "failed",
-            f"its graph calls back into the Python that made it ({', '.join(python)}), which no server can do",
-            "replace tf.py_function and tf.numpy_function by TensorFlow operations and export again",
-        )
-    if harmful:
-        return Finding(
-            "operations",
-            "failed",
-            f"its graph holds operations that have no place in a server: {', '.join(harmful)}",
-            "export it again without them",
-        )
-    return Finding("operations", "passed", f"{len(description.operations)} kinds, none of them forbidden")
+def unambiguous(description: Description) -> Finding:
+    """Whether every server that loads the version loads the graph that was looked at here."""
+    if description.ambiguities:
+        problems = [shown(each, _LONGEST_PROBLEM) for each in description.ambiguities]
+        return Finding("graph", "failed", listed(problems), "export it again with TensorFlow's own writer")
+    return Finding("graph", "passed", "one graph is tagged for serving, and all that it names is there")
+
+
+def operations(description: Description, allowance: Allowance = NOTHING) -> Finding:
+    """Whether a server can run all operations, and none of them does anything but compute."""
+    uses = [*_not_allowed(description), *(use for use in description.uses if use.why)]
+    forbidden = [_told(use) for use in uses if use.operation not in allowance.operations]
+    if forbidden:
+        return Finding("operations", "failed", listed(forbidden), _REMEDY)
+    if uses:
+        return Finding("operations", "noted", f"{listed(list(map(_told, uses)))}; allowed by {allowance}")
+    count = len(description.operations)
+    return Finding("operations", "passed", f"{count} kinds, all of them on the list of what is allowed")
+
+
+def _not_allowed(description: Description) -> Iterator[Use]:
+    """Each operation that is not on the list, at the first node that holds it."""
+    places = {use.operation: use for use in description.uses if not use.why}
+    for name in description.operations:
+        why = catalogue.why_not(name)
+        if why:
+            yield dataclasses.replace(places.get(name, Use(name, "")), why=why)
+
+
+def _told(use: Use) -> str:
+    node = f" at node {shown(use.node)}" if use.node else ""
+    function = f" in function {shown(use.function)}" if use.function else ""
+    return f"operation `{shown(use.operation)}`{node}{function} {shown(use.why, _LONGEST_PROBLEM)}"
 
 
 def tensorflow(description: Description, settings: Settings) -> Finding:

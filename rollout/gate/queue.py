@@ -14,6 +14,7 @@ from typing import Any
 
 from bundle import documents, files
 from bundle.settings import Settings
+from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.report import Finding, Report
 
 REQUEST, ANSWER, ALIVE = ".request", ".answer", "alive"
@@ -52,6 +53,7 @@ class Request:
     allow_signature_change: bool
     allow_unmeasured: bool
     limits: Limits
+    allowance: Allowance = NOTHING
 
     def text(self) -> str:
         """The content of its file."""

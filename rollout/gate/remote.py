@@ -15,6 +15,7 @@ from bundle import files
 from bundle.errors import BundleError
 from bundle.settings import Settings
 from rollout.gate import examination, queue
+from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.report import Finding, Report
 
 _LOOK_S = 0.1
@@ -24,7 +25,14 @@ _FORGET_S = 3600.0
 log = logging.getLogger("gate")
 
 
-def run(candidate: Path, live: Path | None, settings: Settings, allow_change: bool, allow_unmeasured: bool) -> Report:
+def run(
+    candidate: Path,
+    live: Path | None,
+    settings: Settings,
+    allow_change: bool,
+    allow_unmeasured: bool,
+    allowance: Allowance = NOTHING,
+) -> Report:
     """The report of the gate that looks after GATE_DIR; raises BundleError when none does."""
     folder = settings.root / settings.gate_dir
     request = queue.Request(
@@ -33,6 +41,7 @@ def run(candidate: Path, live: Path | None, settings: Settings, allow_change: bo
         allow_change,
         allow_unmeasured,
         queue.Limits.of(settings),
+        allowance,
     )
     name = uuid.uuid4().hex
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +119,7 @@ class Gate:
         log.info("examining %s", candidate)
         settings = request.limits.applied(self._settings)
         report = examination.examine(
-            candidate, live, settings, request.allow_signature_change, request.allow_unmeasured
+            candidate, live, settings, request.allow_signature_change, request.allow_unmeasured, request.allowance
         )
         log.info("%s %s", candidate, "passed" if report.passed else f"is refused: {report.reason}")
         return report

@@ -6,17 +6,20 @@ Everything that comes in and goes out is JSON. This is the only module of the ga
 from __future__ import annotations
 
 import base64
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
-from google.protobuf.message import DecodeError
 
-from rollout.gate import inputs, records
-from serving import servable, warmup
+from rollout.gate import attributes, inputs, reach, records, structure, wire
+from rollout.gate.use import Use
+from serving import savedmodel, servable, warmup
 from serving.errors import ServingError
+
+_MOST_TOLD = 20  # More of one kind would tell nobody more.
 
 
 class Unable(Exception):
@@ -33,15 +36,26 @@ class Subject:
         self._prepared: dict[tuple[str, int], inputs.Feed] = {}
 
     def describe(self) -> dict[str, Any]:
-        """What the graph says about itself; nothing of it is run."""
+        """What the graph that a server loads says about itself; nothing of it is run."""
         import tensorflow as tf
 
-        graph = self._meta_graph()
-        nodes = [*graph.graph_def.node, *(n for f in graph.graph_def.library.function for n in f.node_def)]
+        try:
+            saved_model = savedmodel.read_saved_model(self._folder)
+            graph = savedmodel.choose(saved_model, servable.LoadOptions().tags)
+            problems = [
+                *self._ambiguities(),
+                *structure.problems(saved_model, graph, self._folder, tf.version.GRAPH_DEF_VERSION),
+            ]
+            misused = [*attributes.forbidden(graph.graph_def), *reach.misplaced(graph)]
+        except ServingError as error:
+            raise Unable(str(error)) from error
+        uses = reach.first_uses(graph.graph_def)
         return {
             "made_with": graph.meta_info_def.tensorflow_version,
             "loaded_with": tf.__version__,
-            "operations": sorted({node.op for node in nodes}),
+            "operations": sorted(uses),
+            "uses": [dataclasses.asdict(use) for use in (*uses.values(), *_first_of_each(misused))],
+            "ambiguities": problems[:_MOST_TOLD],
             "signatures": {
                 name: _signature(definition) for name, definition in graph.signature_def.items() if _is_offered(name)
             },
@@ -133,19 +147,24 @@ class Subject:
             raise Unable(str(error)) from error
         return dict(zip(aliases, values, strict=True))
 
-    def _meta_graph(self) -> Any:
-        """The graph that a server loads: tagged `serve`, else the first, whose lack of that tag loading reports."""
+    def _ambiguities(self) -> list[str]:
         from tensorflow.core.protobuf import saved_model_pb2
 
-        model = saved_model_pb2.SavedModel()
+        path = self._folder / "saved_model.pb"
         try:
-            model.ParseFromString((self._folder / "saved_model.pb").read_bytes())
-        except DecodeError as error:
-            raise Unable("saved_model.pb is not a SavedModel proto") from error
-        if not model.meta_graphs:
-            raise Unable("saved_model.pb holds no graph")
-        tagged = [graph for graph in model.meta_graphs if list(graph.meta_info_def.tags) == ["serve"]]
-        return (tagged or model.meta_graphs)[0]
+            content = path.read_bytes() if path.is_file() else b""
+            wire.require_unambiguous(content, saved_model_pb2.SavedModel.DESCRIPTOR)
+        except wire.Ambiguous as error:
+            return [f"its saved_model.pb can be read in two ways: {error}"]
+        return []
+
+
+def _first_of_each(uses: Sequence[Use]) -> list[Use]:
+    """Some uses of every operation: what is left out is refused, or allowed, with those that are told."""
+    told: dict[str, list[Use]] = {}
+    for use in uses:
+        told.setdefault(use.operation, []).append(use)
+    return [use for each in told.values() for use in each[:_MOST_TOLD]]
 
 
 def _is_offered(signature: str) -> bool:

@@ -12,17 +12,23 @@ from bundle import documents, manifest
 from bundle.errors import BundleError
 from rollout.gate.process import Died, Failed, Worker
 from rollout.gate.signatures import Question, Signature
+from rollout.gate.use import Use
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What a SavedModel says about itself, and what the process that read it could not be kept from."""
+    """What a SavedModel says about itself, and what the process that read it could not be kept from.
+
+    `uses` has one node for each of `operations`, and those that misuse an operation which is allowed otherwise.
+    """
 
     made_with: str
     loaded_with: str
     operations: tuple[str, ...]
     signatures: dict[str, Signature]
     unrestricted: tuple[str, ...]
+    uses: tuple[Use, ...] = ()
+    ambiguities: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,85 @@
+"""Operations whose attributes decide what they do: each may only have the values with which it computes.
+
+A value is what stands at the node itself. One that a function leaves to its callers is not known here, so it counts as
+a forbidden one, and so does one of another type. This runs in the worker, on the parsed graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from rollout.gate.text import shown
+from rollout.gate.use import Use
+
+_STREAMS: Final = frozenset({b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)"})
+_EXECUTORS: Final = frozenset({b"", b"DEFAULT", b"SINGLE_THREADED_EXECUTOR"})
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """Which values an attribute may have; without it the operation has its default, which is allowed."""
+
+    attribute: str
+    allows: Callable[[bytes], bool]
+    why: str
+
+
+def _links_no_plugin(config: bytes) -> bool:
+    from tensorflow.core.protobuf import config_pb2
+
+    try:
+        parsed = config_pb2.ConfigProto.FromString(config)
+    except DecodeError:
+        return False
+    return not parsed.graph_options.rewrite_options.custom_optimizers
+
+
+def _compiled_in(source: bytes) -> bool:
+    return source == b"local://" or source.startswith(b"bytes://")
+
+
+_CALL: Final = (
+    Rule("executor_type", _EXECUTORS.__contains__, "asks for an executor that is no part of TensorFlow"),
+    Rule(
+        "config_proto",
+        functools.cache(_links_no_plugin),
+        "is configured with optimizers that are no part of TensorFlow",
+    ),
+)
+_MESSAGES: Final = (Rule("descriptor_source", _compiled_in, "reads descriptors from a file"),)
+RULES: Final = {
+    "PrintV2": (Rule("output_stream", _STREAMS.__contains__, "prints to somewhere else than the server's log"),),
+    "DecodeProtoV2": _MESSAGES,
+    "EncodeProto": _MESSAGES,
+    "FixedUnigramCandidateSampler": (Rule("vocab_file", b"".__eq__, "reads its vocabulary from a file"),),
+    "PartitionedCall": _CALL,
+    "StatefulPartitionedCall": _CALL,
+}
+"""The rules by operation."""
+
+
+def forbidden(graph_def: Any) -> list[Use]:
+    """The nodes of the graph and of its functions, run or not, that break a rule."""
+    uses = [*_in(graph_def.node, "")]
+    for function in graph_def.library.function:
+        uses += _in(function.node_def, function.signature.name)
+    return uses
+
+
+def _in(nodes: Any, function: str) -> Iterator[Use]:
+    for node in nodes:
+        for rule in RULES.get(node.op, ()):
+            if rule.attribute in node.attr:
+                value = node.attr[rule.attribute]
+                if value.WhichOneof("value") != "s" or not rule.allows(value.s):
+                    yield Use(node.op, node.name, function, f"{rule.why} ({rule.attribute} is {_told(value)})")
+
+
+def _told(value: Any) -> str:
+    kind = value.WhichOneof("value")
+    return shown(value.s.decode(errors="replace")) if kind == "s" else f"a {kind}, not a text"
