@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -17,16 +17,27 @@ from rollout.gate.text import shown
 from rollout.gate.use import Use
 
 _STREAMS: Final = frozenset({b"stderr", b"stdout", b"log(info)", b"log(warning)", b"log(error)"})
+# A handle that was read, not made by an operation, can name any variable or table; DT_VARIANT can hold handles.
+_HANDLES: Final = frozenset({20, 21})
 _EXECUTORS: Final = frozenset({b"", b"DEFAULT", b"SINGLE_THREADED_EXECUTOR"})
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """Which values an attribute may have; without it the operation has its default, which is allowed."""
+    """Which values of one kind an attribute may have; without it the operation has its default, which is allowed."""
 
     attribute: str
-    allows: Callable[[bytes], bool]
+    kind: str
+    allows: Callable[[Any], bool]
     why: str
+
+
+def _text(attribute: str, allows: Callable[[bytes], bool], why: str) -> Rule:
+    return Rule(attribute, "s", lambda value: allows(value.s), why)
+
+
+def _types(attribute: str, kind: str, found: Callable[[Any], Iterable[int]]) -> Rule:
+    return Rule(attribute, kind, lambda value: _HANDLES.isdisjoint(found(value)), "makes up a handle of its own")
 
 
 def _links_no_plugin(config: bytes) -> bool:
@@ -44,19 +55,23 @@ def _compiled_in(source: bytes) -> bool:
 
 
 _CALL: Final = (
-    Rule("executor_type", _EXECUTORS.__contains__, "asks for an executor that is no part of TensorFlow"),
-    Rule(
-        "config_proto",
-        functools.cache(_links_no_plugin),
-        "is configured with optimizers that are no part of TensorFlow",
-    ),
+    _text("executor_type", _EXECUTORS.__contains__, "asks for an executor that is no part of TensorFlow"),
+    _text("config_proto", functools.cache(_links_no_plugin), "asks for optimizers that are no part of TensorFlow"),
 )
-_MESSAGES: Final = (Rule("descriptor_source", _compiled_in, "reads descriptors from a file"),)
+_CONSTANT: Final = (_types("value", "tensor", lambda value: [value.tensor.dtype]),)
+_SPARSE: Final = (_types("dtype", "type", lambda value: [value.type]),)
+_MESSAGES: Final = (_text("descriptor_source", _compiled_in, "reads descriptors from a file"),)
 RULES: Final = {
-    "PrintV2": (Rule("output_stream", _STREAMS.__contains__, "prints to somewhere else than the server's log"),),
+    "Const": _CONSTANT,
+    "HostConst": _CONSTANT,
+    "ParseTensor": (_types("out_type", "type", lambda value: [value.type]),),
+    "DeserializeSparse": _SPARSE,
+    "DeserializeManySparse": _SPARSE,
+    "RestoreV2": (_types("dtypes", "list", lambda value: value.list.type),),
+    "PrintV2": (_text("output_stream", _STREAMS.__contains__, "prints to somewhere else than the server's log"),),
     "DecodeProtoV2": _MESSAGES,
     "EncodeProto": _MESSAGES,
-    "FixedUnigramCandidateSampler": (Rule("vocab_file", b"".__eq__, "reads its vocabulary from a file"),),
+    "FixedUnigramCandidateSampler": (_text("vocab_file", b"".__eq__, "reads its vocabulary from a file"),),
     "PartitionedCall": _CALL,
     "StatefulPartitionedCall": _CALL,
 }
@@ -76,10 +91,10 @@ def _in(nodes: Any, function: str) -> Iterator[Use]:
         for rule in RULES.get(node.op, ()):
             if rule.attribute in node.attr:
                 value = node.attr[rule.attribute]
-                if value.WhichOneof("value") != "s" or not rule.allows(value.s):
+                if value.WhichOneof("value") != rule.kind or not rule.allows(value):
                     yield Use(node.op, node.name, function, f"{rule.why} ({rule.attribute} is {_told(value)})")
 
 
 def _told(value: Any) -> str:
     kind = value.WhichOneof("value")
-    return shown(value.s.decode(errors="replace")) if kind == "s" else f"a {kind}, not a text"
+    return shown(value.s.decode(errors="replace")) if kind == "s" else f"of kind {kind}"

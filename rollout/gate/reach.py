@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rollout.gate.structure import tensors_of
+from rollout.gate.tracing import Body, Variables, fed_arguments, node_of, tensor_of
 from rollout.gate.use import Use
 from serving import savedmodel
 
 _WRITERS = frozenset({"SaveV2", "MergeV2Checkpoints"})
 _TABLES = {"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1}
 _WATCHED = {"RestoreV2": 0, **_TABLES}
-_PASSING = frozenset({"Identity"})
 _BY_INPUTS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _BY_LATER_INPUTS = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})  # The first input chooses.
 _WITHOUT_OUTPUT = frozenset({"NoOp", *_TABLES, "InitializeTable", "InitializeTableV2"})
@@ -58,19 +58,19 @@ def misplaced(meta_graph: Any) -> list[Use]:
 
 def _beginnings(meta_graph: Any) -> Iterator[Beginning]:
     nodes = {node.name: node for node in meta_graph.graph_def.node}
-    assets = frozenset(map(_tensor, (asset.tensor_info.name for asset in savedmodel.asset_files(meta_graph))))
+    assets = frozenset(map(tensor_of, (asset.tensor_info.name for asset in savedmodel.asset_files(meta_graph))))
     for name, signature in meta_graph.signature_def.items():
         infos = [*signature.inputs.values(), *signature.outputs.values()]
-        reached = tuple(_node(tensor) for info in infos for tensor in tensors_of(info))
+        reached = tuple(node_of(tensor) for info in infos for tensor in tensors_of(info))
         # Clients may ask for any signature by its name, but not for an operation that has no output.
         if any(_has_output(nodes.get(node)) for node in reached):
             yield Beginning(f"signature {name}", reached)
     for name in _initialisers(meta_graph):
-        yield Beginning("the initialisation", (_node(name),), assets)
+        yield Beginning("the initialisation", (node_of(name),), assets)
     saver = meta_graph.saver_def
     if saver.restore_op_name:
-        fed = assets | {_tensor(saver.filename_tensor_name)}
-        yield Beginning("the restore operation", (_node(saver.restore_op_name),), fed, restores=True)
+        fed = assets | {tensor_of(saver.filename_tensor_name)}
+        yield Beginning("the restore operation", (node_of(saver.restore_op_name),), fed, restores=True)
 
 
 def _initialisers(meta_graph: Any) -> list[str]:
@@ -87,19 +87,12 @@ def _has_output(node: Any) -> bool:
     return node.op not in _BY_INPUTS or len(node.attr["Tout"].list.type) > 0
 
 
-def _node(tensor: str) -> str:
-    return tensor.partition(":")[0].removeprefix("^")
-
-
-def _tensor(name: str) -> str:
-    return name if ":" in name else f"{name}:0"
-
-
 class _Walk:
     """A graph, its functions, and which of these come to an operation that is watched."""
 
     def __init__(self, graph_def: Any) -> None:
         self._nodes = {node.name: node for node in graph_def.node}
+        self._variables = Variables(graph_def)
         self._functions = {function.signature.name: function for function in graph_def.library.function}
         self._bodies = {name: {n.name: n for n in f.node_def} for name, f in self._functions.items()}
         self._beside = _stand_ins(graph_def.library)
@@ -109,13 +102,13 @@ class _Walk:
         """What is misplaced when a server runs `beginning`."""
         calls: list[tuple[str, tuple[bool, ...]]] = []
         for node in self._behind(beginning.nodes):
-            body = _Body("", self._nodes, beginning.fed)
+            body = Body("", self._nodes, beginning.fed, self._variables)
             yield from self._judged(node, body, beginning)
             calls += self._calls(node, body)
         seen = set(calls)
         while calls:
             name, fed = calls.pop()
-            body = _Body(name, self._bodies[name], frozenset(_fed_arguments(self._functions[name], fed)))
+            body = Body(name, self._bodies[name], fed_arguments(self._functions[name], fed))
             for node in body.nodes.values():
                 yield from self._judged(node, body, beginning)
                 more = [call for call in self._calls(node, body) if call not in seen]
@@ -127,12 +120,12 @@ class _Walk:
         waiting, seen = list(names), set(names)
         while waiting:
             node = self._nodes.get(waiting.pop())
-            inputs = {_node(tensor) for tensor in node.input} - seen if node is not None else set()
+            inputs = {node_of(tensor) for tensor in node.input} - seen if node is not None else set()
             seen |= inputs
             waiting += inputs
         return [node for name, node in self._nodes.items() if name in seen]
 
-    def _judged(self, node: Any, body: _Body, beginning: Beginning) -> Iterator[Use]:
+    def _judged(self, node: Any, body: Body, beginning: Beginning) -> Iterator[Use]:
         if node.op in _WRITERS:
             yield Use(node.op, node.name, body.function, f"writes a checkpoint, and {beginning.what} comes to it")
         elif node.op in _WATCHED and not body.is_fed(node, _WATCHED[node.op]):
@@ -140,7 +133,7 @@ class _Walk:
         elif node.op == "RestoreV2" and not beginning.restores:
             yield Use(node.op, node.name, body.function, f"reads a checkpoint, and {beginning.what} comes to it")
 
-    def _calls(self, node: Any, body: _Body) -> Iterator[tuple[str, tuple[bool, ...]]]:
+    def _calls(self, node: Any, body: Body) -> Iterator[tuple[str, tuple[bool, ...]]]:
         """The functions that `node` may run and that are of interest, and which of their arguments are fed."""
         data = [tensor for tensor in node.input if not tensor.startswith("^")]
         if node.op in self._functions or node.op in _BY_INPUTS:
@@ -171,30 +164,6 @@ class _Walk:
         return watched
 
 
-@dataclasses.dataclass(frozen=True)
-class _Body:
-    """The nodes of the graph or of a function, and which tensors or arguments hold the path of a version's file."""
-
-    function: str
-    nodes: Mapping[str, Any]
-    fed: frozenset[str]
-
-    def is_fed(self, node: Any, index: int) -> bool:
-        """Whether the input at `index` is such a path."""
-        return len(node.input) > index and self.comes_from_a_feed(node.input[index])
-
-    def comes_from_a_feed(self, tensor: str) -> bool:
-        """Whether `tensor` is such a path, handed on unchanged."""
-        for _ in range(len(self.nodes) + 1):
-            if (tensor if self.function else _tensor(tensor)) in self.fed:
-                return True
-            node = self.nodes.get(_node(tensor))
-            if node is None or node.op not in _PASSING or not node.input:
-                return False
-            tensor = node.input[0]
-        return False
-
-
 def _called(node: Any, functions: Mapping[str, Any]) -> Iterator[str]:
     """The functions that a node names: as its operation, or in its attributes and theirs."""
     if node.op in functions:
@@ -208,13 +177,6 @@ def _called(node: Any, functions: Mapping[str, Any]) -> Iterator[str]:
             if each.name in functions:
                 yield each.name
             waiting += each.attr.values()
-
-
-def _fed_arguments(function: Any, fed: Sequence[bool]) -> list[str]:
-    arguments = function.signature.input_arg
-    if len(arguments) != len(fed) or any(each.number_attr or each.type_list_attr for each in arguments):
-        return []  # What is handed to which argument is not known.
-    return [each.name for each, is_fed in zip(arguments, fed, strict=True) if is_fed]
 
 
 def _stand_ins(library: Any) -> dict[str, tuple[str, ...]]:
