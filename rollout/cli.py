@@ -12,6 +12,7 @@ from typing import Any
 
 from bundle import output
 from bundle.environment import find_root, load
+from bundle.errors import UsageError
 from bundle.settings import Settings
 
 Command = Callable[[Settings, argparse.Namespace], int]
@@ -89,7 +90,10 @@ def _number(text: str) -> int:
 def _operation(text: str) -> str:
     from rollout.gate import operations
 
-    operations.require_known([text])
+    try:
+        operations.require_known([text])
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 

@@ -40,14 +40,25 @@ def _types(attribute: str, kind: str, found: Callable[[Any], Iterable[int]]) -> 
     return Rule(attribute, kind, lambda value: _HANDLES.isdisjoint(found(value)), "makes up a handle of its own")
 
 
-def _links_no_plugin(config: bytes) -> bool:
+@functools.cache
+def _asks_for_no_plugin(config: bytes) -> bool:
     from tensorflow.core.protobuf import config_pb2
 
     try:
-        parsed = config_pb2.ConfigProto.FromString(config)
+        rewriting = config_pb2.ConfigProto.FromString(config).graph_options.rewrite_options
     except DecodeError:
         return False
-    return not parsed.graph_options.rewrite_options.custom_optimizers
+    return not rewriting.custom_optimizers
+
+
+@functools.cache
+def _rewrites_with_no_plugin(config: bytes) -> bool:
+    from tensorflow.core.protobuf import rewriter_config_pb2
+
+    try:
+        return not rewriter_config_pb2.RewriterConfig.FromString(config).custom_optimizers
+    except DecodeError:
+        return False
 
 
 def _compiled_in(source: bytes) -> bool:
@@ -56,7 +67,8 @@ def _compiled_in(source: bytes) -> bool:
 
 _CALL: Final = (
     _text("executor_type", _EXECUTORS.__contains__, "asks for an executor that is no part of TensorFlow"),
-    _text("config_proto", functools.cache(_links_no_plugin), "asks for optimizers that are no part of TensorFlow"),
+    _text("config_proto", _asks_for_no_plugin, "asks for optimizers that are no part of TensorFlow"),
+    _text("config", _rewrites_with_no_plugin, "asks for optimizers that are no part of TensorFlow"),
 )
 _CONSTANT: Final = (_types("value", "tensor", lambda value: [value.tensor.dtype]),)
 _SPARSE: Final = (_types("dtype", "type", lambda value: [value.type]),)

@@ -37,6 +37,8 @@ def file_of(records: Sequence[bytes]) -> bytes:
     """The records as the content of a TFRecord file."""
     import tensorflow as tf
 
+    if tf.io.gfile.exists(_SCRATCH):
+        tf.io.gfile.remove(_SCRATCH)  # A file in memory is not cut off when it is opened again.
     with tf.io.TFRecordWriter(_SCRATCH) as writer:
         for each in records:
             writer.write(each)

@@ -175,6 +175,10 @@ def _by_python(images: Any) -> Any:
     return tf.ensure_shape(tf.py_function(lambda x: x, [images], tf.float32), (None, None, None, 3))
 
 
+def _reads_its_command_line(images: Any) -> Any:
+    return images + 0.0 * tf.cast(tf.strings.length(tf.io.read_file("/proc/self/cmdline")), tf.float32)
+
+
 def recipes(folder: Path) -> dict[str, Recipe]:
     """Every version by its name."""
     return {
@@ -192,6 +196,7 @@ def recipes(folder: Path) -> dict[str, Recipe]:
         "strange": Recipe(only=True, manifest=False, warmup=None),
         "bad_warmup": Recipe(warmup="nobody"),
         "python": Recipe(body=_by_python),
+        "reads": Recipe(body=_reads_its_command_line),
         "exits": Recipe(at_load=lambda: _abort(quietly=True)),
         "aborts": Recipe(at_load=lambda: _abort(quietly=False)),
         "hangs": Recipe(at_load=_forever),

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from bundle import files, manifest
+from bundle.errors import UsageError
 from bundle.settings import Settings
-from rollout import candidate, gate
-from rollout.gate import Finding, Report, graph
+from rollout import candidate, gate, ledger
+from rollout.gate import Finding, Report
 from tests.unit.bundle.parts import digest
 
 
@@ -46,6 +47,7 @@ def test_added_signatures_and_newer_patches_pass(models: Path, settings: Setting
 @pytest.mark.parametrize(
     ("name", "check", "said"),
     [
+        ("reads", "operations", "operation `ReadFile` at node "),
         ("swapped_weights", "accuracy", "accuracy 0.8000 is 0.2000 below the live version's 1.0000 on 40 examples"),
         ("swapped_labels", "accuracy", "accuracy 0.8000 is 0.2000 below the live version's 1.0000 on 40 examples"),
         ("swapped_elsewhere", "accuracy", "accuracy 0.8000 is 0.2000 below the live version's 1.0000 on 40 examples"),
@@ -54,9 +56,9 @@ def test_added_signatures_and_newer_patches_pass(models: Path, settings: Setting
         ("renamed", "signatures", "signature serving_default, input input_tensor: expected DT_FLOAT [-1, -1, -1, 3]"),
         ("newer", "tensorflow", "made with TensorFlow 2.21.0, newer than the server's 2.19.1"),
         ("bad_warmup", "warmup", "its warm-up requests fail: "),
-        ("python", "operations", "calls back into the Python that made it (EagerPyFunc)"),
-        ("aborts", "operations", "operations that have no place in a server: Abort (ends the process)"),
-        ("writes", "loads", "it does not load: PERMISSION_DENIED"),
+        ("python", "operations", "operation `EagerPyFunc` at node "),
+        ("aborts", "operations", "ends or stalls the process"),
+        ("writes", "operations", "writes a checkpoint, and the initialisation comes to it"),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_figures(
@@ -86,16 +88,50 @@ def test_a_slow_version_is_refused_with_its_times(models: Path, settings: Settin
         ("aborts", "its process ended with signal 6 (SIGABRT): "),
         ("hangs", "it took longer than 3 s (CHECK_TIMEOUT_SECONDS) and was killed"),
         ("hogs", "it took more than 1500 MB of memory (CHECK_MEMORY) and was killed"),
+        ("writes", "PERMISSION_DENIED"),
     ],
 )
 def test_one_that_ends_or_takes_over_its_process_is_refused_and_nothing_else_notices(
-    models: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+    models: Path, settings: Settings, name: str, said: str
 ) -> None:
-    monkeypatch.setattr(graph, "_HARMFUL", {})  # The list knows Abort; here it is to be run.
     if name == "hangs":
         settings = dataclasses.replace(settings, check_timeout_seconds=3)
-    report = gate.run(models / name, models / "live", settings)
+    report = gate.run(models / name, models / "live", settings, allow_ops=["Abort", "SaveV2"])
     assert failures(report)["loads"].startswith(f"it does not load: {said}")
+
+
+def test_an_operation_that_somebody_allows_is_noted_and_run(models: Path, settings: Settings) -> None:
+    report = gate.run(models / "reads", models / "live", settings, allow_ops=["ReadFile"])
+    assert report.passed, report.reason
+    noted = finding(report, "operations")
+    assert noted.verdict == "noted"
+    assert noted.detail.endswith(f"reads or writes files; allowed by --allow-op ReadFile ({ledger.who()})")
+
+
+def test_an_allowed_operation_has_to_exist(models: Path, settings: Settings) -> None:
+    with pytest.raises(UsageError, match=r"no operation 'Readfile' that could be allowed; is it ReadFile\?"):
+        gate.run(models / "live", models / "live", settings, allow_ops=["Readfile"])
+
+
+def test_what_lies_beside_the_graph_is_looked_at_before_anything_is_run(
+    models: Path, settings: Settings, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(models / "elsewhere", tmp_path / "copy"))
+    (copy / "saved_model.pbtxt").write_text("meta_graphs {}")
+    report = gate.run(copy, models / "live", settings)
+    assert report.reason.startswith("it holds saved_model.pbtxt: it is a second SavedModel, as text")
+    assert [each.name for each in report.findings] == ["files", "layout"]
+
+
+def test_a_graph_that_leaves_a_choice_is_refused_before_anything_is_run(
+    models: Path, settings: Settings, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(models / "elsewhere", tmp_path / "copy"))
+    with (copy / "saved_model.pb").open("ab") as file:
+        file.write(b"\x08\x01")
+    report = gate.run(copy, models / "live", settings)
+    assert "can be read in two ways: SavedModel has saved_model_schema_version twice" in report.reason
+    assert report.findings[-1].name == "graph"
 
 
 def test_one_made_elsewhere_is_asked_the_live_version_s_examples_and_gets_warmup_requests(
@@ -117,8 +153,9 @@ def test_one_that_cannot_be_measured_needs_a_word_when_the_live_one_can(models: 
     report = gate.run(models / "strange", models / "live", settings, allow_signature_change=True)
     assert list(failures(report)) == ["accuracy"]
     assert "no held-out images fit it" in report.reason
-    allowed = {"allow_signature_change": True, "allow_unmeasured": True}
-    assert gate.run(models / "strange", models / "live", settings, **allowed).passed
+    assert gate.run(
+        models / "strange", models / "live", settings, allow_signature_change=True, allow_unmeasured=True
+    ).passed
     alone = gate.run(models / "elsewhere", None, settings)
     assert alone.passed, alone.reason
     assert finding(alone, "accuracy").verdict == "skipped"
@@ -155,7 +192,7 @@ def test_a_live_version_that_does_not_load_refuses_nobody(models: Path, settings
     (broken / "saved_model.pb").write_bytes(b"\xff")
     report = gate.run(models / "live", broken, settings)
     assert report.passed, report.reason
-    assert "saved_model.pb is not a SavedModel proto" in finding(report, "live").detail
+    assert "DATA_LOSS: Can't parse" in finding(report, "live").detail
 
 
 def test_examples_that_lead_nowhere_or_are_no_images_refuse_their_version(

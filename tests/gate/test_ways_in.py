@@ -15,7 +15,7 @@ import pytest
 from bundle import files
 from bundle.errors import BundleError, UsageError
 from bundle.settings import Settings
-from rollout import gate
+from rollout import gate, ledger
 from rollout.gate import command, process, remote
 from rollout.gate.command import Asked
 from tests.unit.bundle.parts import until
@@ -78,6 +78,10 @@ def test_a_gate_elsewhere_gives_the_same_report_and_what_it_made(models: Path, s
     assert report.made is not None
     assert (report.made / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 0
     files.remove(report.made)
+    allowed = gate.run(models / "reads", models / "live", served, allow_ops=["ReadFile"])
+    assert allowed.passed, allowed.reason
+    noted = next(each for each in allowed.findings if each.name == "operations")
+    assert noted.detail.endswith(f"allowed by --allow-op ReadFile ({ledger.who()})")
     refused = gate.run(models / "renamed", models / "live", served)
     assert "expected DT_FLOAT [-1, -1, -1, 3] as live" in refused.reason
     nowhere = gate.run(models / "nowhere", None, served)

@@ -38,4 +38,4 @@ def require_known(names: Iterable[str]) -> None:
         if not is_known(name):
             near = difflib.get_close_matches(name, [*_ALLOWED, *_REFUSED], 1)
             hint = f"; is it {near[0]}?" if near else ""
-            raise UsageError(f"--allow-op {name}: TensorFlow {RELEASE} has no operation of this name{hint}")
+            raise UsageError(f"TensorFlow {RELEASE} has no operation {name!r} that could be allowed{hint}")

@@ -56,6 +56,14 @@ def test_it_imports_nothing_heavy(root: Path, arguments: tuple[str, ...], status
     assert answer.stderr == f"status {status} heavy []"
 
 
+@pytest.mark.parametrize("command", ["check", "publish", "canary", "restore"])
+def test_an_operation_to_be_allowed_has_to_exist(root: Path, command: str) -> None:
+    answer = rollout(root, command, "1", "--allow-op", "ReadFile", "--allow-op", "Readfile", script=REPORT)
+    assert answer.returncode == 0
+    assert "has no operation 'Readfile' that could be allowed; is it ReadFile?" in answer.stderr
+    assert answer.stderr.endswith("status 2 heavy []")
+
+
 def test_it_says_where_it_must_be_called(tmp_path: Path) -> None:
     answer = rollout(tmp_path, "status")
     assert answer.returncode == 2

@@ -11,7 +11,7 @@ from bundle import pins, publish
 from bundle.errors import BundleError, RefusedVersion, UsageError
 from bundle.pins import Pins
 from bundle.versions import version_folders
-from rollout import gate, ledger, release, restore, retention, rollback
+from rollout import gate, history, ledger, release, restore, retention, rollback
 from rollout.model import Model
 from rollout.release import Order
 from tests.unit.bundle.parts import digest, make_version
@@ -218,3 +218,17 @@ def test_a_candidate_left_by_a_killed_canary_is_cleared(model: Model, tmp_path: 
     assert list(version_folders(model.base_path)) == [1]
     assert (model.quarantine / "2" / "saved_model.pb").is_file()
     assert events(model)[-1] == (ledger.ABORTED, 2)
+
+
+def test_the_ledger_says_which_operations_were_let_pass_and_by_whom(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release.release(model, order(tmp_path, allow_ops=("ReadFile", "WriteFile")))
+    checked = model.ledger.entries()[0]
+    assert (checked.event, checked.reason) == (ledger.CHECKED, "--allow-op ReadFile --allow-op WriteFile")
+    assert checked.who == ledger.who()
+    with pytest.raises(RefusedVersion):
+        release.release(model, order(tmp_path, REFUSED, allow_ops=("ReadFile",)))
+    assert model.ledger.entries()[-1].reason == "--allow-op ReadFile; 0.42 is too low"
+    history.show(model.settings, as_json=False)
+    assert "--allow-op ReadFile --allow-op WriteFile" in capsys.readouterr().out
