@@ -65,16 +65,16 @@ def tensorflow(description: Description, settings: Settings) -> Finding:
     server = _server_release(settings) or description.loaded_with
     made, serves = _RELEASE.match(description.made_with), _RELEASE.match(server)
     if made is None or serves is None:
-        said = description.made_with or "nothing"
+        said = shown(description.made_with) or "nothing"
         return Finding("tensorflow", "noted", f"it does not say which TensorFlow made it (found {said})")
     if tuple(map(int, made.groups())) > tuple(map(int, serves.groups())):
         return Finding(
             "tensorflow",
             "failed",
-            f"it was made with TensorFlow {description.made_with}, newer than the server's {server}",
+            f"it was made with TensorFlow {shown(description.made_with)}, newer than the server's {server}",
             f"export it with TensorFlow {server}",
         )
-    return Finding("tensorflow", "passed", f"made with {description.made_with}, the server has {server}")
+    return Finding("tensorflow", "passed", f"made with {shown(description.made_with)}, the server has {server}")
 
 
 def _server_release(settings: Settings) -> str | None:
@@ -86,12 +86,12 @@ def _server_release(settings: Settings) -> str | None:
 
 def signatures(description: Description, live: Description | None, allow_change: bool) -> Finding:
     """Whether clients of the live version find everything that they use now."""
-    names = ", ".join(sorted(description.signatures))
+    names = ", ".join(map(shown, sorted(description.signatures)))
     if not names:
         return Finding("signatures", "failed", "it has no signature, so nobody can ask it", "export it with signatures")
     if live is None:
         return Finding("signatures", "passed", f"it has {names}; there is no live version to compare them with")
-    problems = broken_promises(description.signatures, live.signatures)
+    problems = [shown(each, _LONGEST_PROBLEM) for each in broken_promises(description.signatures, live.signatures)]
     if not problems:
         return Finding("signatures", "passed", f"all that the live version has: {', '.join(sorted(live.signatures))}")
     if allow_change:
@@ -104,7 +104,9 @@ def classes(own: Sequence[str], live: Sequence[str], allow_change: bool) -> Find
     """Whether a class index means the same as in the live version."""
     if list(own) == list(live):
         return Finding("classes", "passed", f"the live version's {len(own)}, in the same order")
-    moved = [f"{n}: {a} instead of {b}" for n, (a, b) in enumerate(zip(own, live, strict=False)) if a != b]
+    moved = [
+        f"{n}: {shown(a)} instead of {shown(b)}" for n, (a, b) in enumerate(zip(own, live, strict=False)) if a != b
+    ]
     if len(own) != len(live):
         moved.append(f"{len(own)} classes instead of {len(live)}")
     what = f"a class index means something else than in the live version ({', '.join(moved[:5])})"

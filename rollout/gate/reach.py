@@ -136,15 +136,12 @@ class _Walk:
     def _calls(self, node: Any, body: Body) -> Iterator[tuple[str, tuple[bool, ...]]]:
         """The functions that `node` may run and that are of interest, and which of their arguments are fed."""
         data = [tensor for tensor in node.input if not tensor.startswith("^")]
-        if node.op in self._functions or node.op in _BY_INPUTS:
-            passed = data
-        elif node.op in _BY_LATER_INPUTS:
-            passed = data[1:]
-        else:
-            passed = []  # A loop may hand on another tensor in its next turn.
+        passed = data[1:] if node.op in _BY_LATER_INPUTS else data
         fed = tuple(body.comes_from_a_feed(tensor) for tensor in passed)
-        for name in _called(node, self._functions):
-            yield from ((each, fed) for each in (name, *self._beside.get(name, ())) if each in self._watched)
+        for name, is_direct in _called(node, self._functions):
+            for each in (name, *self._beside.get(name, ())):
+                if each in self._watched:
+                    yield each, fed if is_direct else ()
 
     def _functions_that_come_to_a_watched_one(self) -> set[str]:
         callers: dict[str, set[str]] = {}
@@ -153,7 +150,7 @@ class _Walk:
             for node in function.node_def:
                 if node.op in _WATCHED or node.op in _WRITERS:
                     watched.add(name)
-                for called in _called(node, self._functions):
+                for called, _ in _called(node, self._functions):
                     for each in (called, *self._beside.get(called, ())):
                         callers.setdefault(each, set()).add(name)
         waiting = list(watched)
@@ -164,19 +161,26 @@ class _Walk:
         return watched
 
 
-def _called(node: Any, functions: Mapping[str, Any]) -> Iterator[str]:
-    """The functions that a node names: as its operation, or in its attributes and theirs."""
+def _called(node: Any, functions: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """The functions that a node names, as its operation or in its attributes and theirs.
+
+    With each comes whether the node itself calls it with its inputs. A loop may hand on another tensor in its next
+    turn; and what an attribute of a function names, that function calls with tensors of its own.
+    """
     if node.op in functions:
-        yield node.op
-    waiting = list(node.attr.values())
+        yield node.op, True
+    is_call = node.op in _BY_INPUTS or node.op in _BY_LATER_INPUTS
+    waiting = [(each, is_call) for value in node.attr.values() for each in _named(value)]
     while waiting:
-        value = waiting.pop()
-        kind = value.WhichOneof("value")
-        named = [value.func] if kind == "func" else list(value.list.func) if kind == "list" else []
-        for each in named:
-            if each.name in functions:
-                yield each.name
-            waiting += each.attr.values()
+        function, is_direct = waiting.pop()
+        if function.name in functions:
+            yield function.name, is_direct
+        waiting += [(each, False) for value in function.attr.values() for each in _named(value)]
+
+
+def _named(value: Any) -> list[Any]:
+    kind = value.WhichOneof("value")
+    return [value.func] if kind == "func" else list(value.list.func) if kind == "list" else []
 
 
 def _stand_ins(library: Any) -> dict[str, tuple[str, ...]]:

@@ -338,8 +338,34 @@ def _renamed_asset(meta: Any) -> None:
     meta.asset_file_def[0].tensor_info.name = f"{_constant(meta.graph_def.node, 'theirs', 'x')}:0"
 
 
+def _by_an_attribute(meta: Any) -> None:
+    """A function gets the asset, and hands another path to a function that its caller names in an attribute."""
+    call = _node(meta, "StatefulPartitionedCall_1")
+    between = meta.graph_def.library.function.add()
+    between.signature.name = "between"
+    for argument, kind in (("path", tf.string), ("table", tf.resource)):
+        between.signature.input_arg.add(name=argument, type=kind.as_datatype_enum)
+    theirs = _constant(between.node_def, "theirs", SECRET)
+    inner = between.node_def.add(name="inner", op="StatefulPartitionedCall", input=[f"{theirs}:output:0", "table"])
+    inner.attr["f"].placeholder = "f"
+    inner.attr["Tin"].list.type.extend([tf.string.as_datatype_enum, tf.resource.as_datatype_enum])
+    inner.attr["Tout"].list.SetInParent()
+    filling = call.attr["f"].func.name
+    call.attr["f"].func.name = "between"
+    call.attr["f"].func.attr["f"].func.name = filling
+
+
 @pytest.mark.parametrize(
-    "edit", [_second_assignment, _second_handle, _handle_given_away, _made_up_handle, _constant_path, _renamed_asset]
+    "edit",
+    [
+        _by_an_attribute,
+        _second_assignment,
+        _second_handle,
+        _handle_given_away,
+        _made_up_handle,
+        _constant_path,
+        _renamed_asset,
+    ],
 )
 def test_a_table_may_only_be_filled_from_an_asset(made: Path, tmp_path: Path, edit: Callable[[Any], None]) -> None:
     copy = shutil.copytree(made / "lookup", tmp_path / "copy")
