@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import pytest
 import tensorflow as tf
 from tensorflow.core.framework import op_def_pb2
@@ -12,6 +14,7 @@ from tensorflow.python.client import pywrap_tf_session
 from bundle.errors import UsageError
 from rollout.gate.attributes import RULES
 from rollout.gate.operations import ALLOWED, REFUSED, RELEASE, is_known, require_known, why_not
+from tests.unit.bundle.parts import PROJECT
 
 HARMFUL = """
 ReadFile WriteFile MatchingFiles MatchingFilesDataset WholeFileReader WholeFileReaderV2 ReaderReadV2 TextLineReader
@@ -67,7 +70,14 @@ def test_every_operation_of_this_tensorflow_is_in_one_group(registered: dict[str
     assert len(listed) == len(set(listed))
     assert set(names(ALLOWED)) <= set(registered)
     assert set(registered) - set(listed) == set()
-    assert set(listed) - set(registered) == set()
+    if platform.machine() == "x86_64":  # Elsewhere TensorFlow comes without some that are refused.
+        assert set(listed) - set(registered) == set()
+
+
+def test_the_document_counts_them_as_they_are() -> None:
+    text = (PROJECT / "docs" / "gate.md").read_text()
+    assert f"has {len(names(ALLOWED) + names(REFUSED)):,} operations" in text
+    assert f"lists the {len(names(ALLOWED)):,} that compute" in text
 
 
 def test_none_that_does_harm_is_allowed() -> None:
