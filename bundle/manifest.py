@@ -108,7 +108,7 @@ def inventory(version_folder: Path) -> dict[str, File]:
     """Every file of a version but its manifest, by its path in the folder."""
     skip = manifest_path(version_folder)
     paths = sorted(path for path in version_folder.rglob("*") if path.is_file() and path != skip)
-    return {path.relative_to(version_folder).as_posix(): File(path.stat().st_size, _sha256(path)) for path in paths}
+    return {path.relative_to(version_folder).as_posix(): File(path.stat().st_size, sha256(path)) for path in paths}
 
 
 def damage(version_folder: Path, manifest: Manifest) -> list[str]:
@@ -120,12 +120,13 @@ def damage(version_folder: Path, manifest: Manifest) -> list[str]:
             problems.append(f"{name} is missing")
         elif path.stat().st_size != file.size:
             problems.append(f"{name} has {path.stat().st_size} bytes, expected {file.size}")
-        elif _sha256(path) != file.sha256:
+        elif sha256(path) != file.sha256:
             problems.append(f"{name} has another checksum than its manifest says")
     return problems
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

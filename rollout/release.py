@@ -15,7 +15,7 @@ from bundle import files, output, publish
 from bundle.errors import BundleError, RefusedVersion, UsageError
 from bundle.publish import Version
 from bundle.versions import highest_ever
-from rollout import gate, labels, ledger, observe, probe, reconcile, retention, rollback, waiting
+from rollout import gate, labels, ledger, observe, probe, reconcile, retention, rollback, waiting, yardstick
 from rollout.interrupt import Interruption
 from rollout.model import Model
 
@@ -84,7 +84,7 @@ def serve(model: Model, number: int, order: Order) -> None:
     Without a server there is nobody to ask.
     """
     if model.client is None:
-        return
+        return yardstick.keep(model, number)
     client, timeout_s = model.client, model.settings.ready_timeout_seconds
     try:
         waiting.until_available(client, model.name, number, timeout_s, lambda: _still_there(model, number))
@@ -93,7 +93,9 @@ def serve(model: Model, number: int, order: Order) -> None:
         _still_there(model, number)
         raise _taken_back(model, number, order, str(error)) from error
     model.ledger.append(ledger.AVAILABLE, number, origin=order.origin, figures=observe.snapshot(model))
+    yardstick.keep(model, number)
     output.step(f"{model.name} version {number} is AVAILABLE at {client.rest_url}")
+    return None
 
 
 def watch(model: Model, number: int, before: observe.Counters | None, interruption: Interruption) -> None:
@@ -113,14 +115,16 @@ def watch(model: Model, number: int, before: observe.Counters | None, interrupti
 
 
 def _gate(model: Model, order: Order, staged: Path) -> gate.Report:
+    live = model.live_folder()
     with order.interruption.allowed():
         report = gate.run(
             staged,
-            model.live_folder(),
+            live,
             model.settings,
             allow_signature_change=order.allow_signature_change,
             allow_unmeasured=order.allow_unmeasured,
             allow_ops=order.allow_ops,
+            held_out=yardstick.find(model, live),
         )
     for line in report.table():
         output.line(f"    {line}")

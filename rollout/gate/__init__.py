@@ -21,8 +21,12 @@ def run(
     allow_signature_change: bool = False,
     allow_unmeasured: bool = False,
     allow_ops: Sequence[str] = (),
+    held_out: Path | None = None,
 ) -> Report:
     """The report on the SavedModel in the folder `candidate`, compared with the version in `live` if there is one.
+
+    Its answers are measured with the set in `held_out`: a file that heldout.pack made, or a version with examples.
+    Without it the live version's are taken.
 
     Nothing of the candidate is run in this process, and nothing that it does reaches beyond the one that runs it. With
     GATE_DIR set it is examined by the `rollout gate-serve` that watches that folder. Raises UsageError when `allow_ops`
@@ -33,5 +37,5 @@ def run(
     operations.require_known(allow_ops)
     allowance = Allowance(tuple(allow_ops), ledger.who()) if allow_ops else NOTHING
     if settings.gate_dir != "none":
-        return remote.run(candidate, live, settings, allow_signature_change, allow_unmeasured, allowance)
-    return examination.examine(candidate, live, settings, allow_signature_change, allow_unmeasured, allowance)
+        return remote.run(candidate, live, settings, allow_signature_change, allow_unmeasured, allowance, held_out)
+    return examination.examine(candidate, live, settings, allow_signature_change, allow_unmeasured, allowance, held_out)

@@ -11,7 +11,7 @@ from pathlib import Path
 from bundle import files, output
 from bundle.errors import RefusedVersion, UsageError
 from bundle.settings import Settings
-from rollout import candidate, gate
+from rollout import candidate, gate, yardstick
 from rollout import model as models
 
 
@@ -35,7 +35,8 @@ def check(settings: Settings, asked: Asked) -> int:
         raise UsageError(f"{asked.path}: {candidate.examine(asked.path).problem}")
     if asked.live is not None and not (asked.live / "saved_model.pb").is_file():
         raise UsageError(f"{asked.live} holds no saved_model.pb; --live takes the folder of one version")
-    live = asked.live or models.find(settings).live_folder()
+    model = models.find(settings)
+    live = asked.live or model.live_folder()
     report = gate.run(
         folder,
         live,
@@ -43,6 +44,7 @@ def check(settings: Settings, asked: Asked) -> int:
         allow_signature_change=asked.allow_signature_change,
         allow_unmeasured=asked.allow_unmeasured,
         allow_ops=asked.allow_ops,
+        held_out=yardstick.find(model, live),
     )
     if report.made is not None:
         files.remove(report.made)

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from bundle import manifest
 from bundle.settings import Settings
 from bundle.values import in_bytes
 from rollout import candidate as candidates
 from rollout.candidate import Wholeness
-from rollout.gate import answers, graph, layout, room, speed
+from rollout.gate import answers, graph, heldout, layout, meaning, measuring, room, soundness, speed, survey
 from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.answers import Answered
+from rollout.gate.heldout import HeldOut
 from rollout.gate.process import Died, Failed, Worker
 from rollout.gate.report import Finding, Report
-from rollout.gate.signatures import BYTES, LOGITS, PIXELS, Question, common, questions
-from rollout.gate.version import Description, Example, MadeWarmup, Version
+from rollout.gate.signatures import common
+from rollout.gate.soundness import Context
+from rollout.gate.survey import Sheet, Survey
+from rollout.gate.version import Description, MadeWarmup, Replay, Version
 
 WARMUP = Path(manifest.FOLDER, "tf_serving_warmup_requests")
 
@@ -43,37 +44,44 @@ def examine(
     allow_change: bool,
     allow_unmeasured: bool,
     allowance: Allowance = NOTHING,
+    held_out: Path | None = None,
 ) -> Report:
-    """The report on the SavedModel in `folder`."""
+    """The report on the SavedModel in `folder`, measured with the set in `held_out`, else with the live version's."""
     found = candidates.examine(folder)
     if found.wholeness is Wholeness.INCOMPLETE:
         return Report.of([Finding("files", "failed", found.problem, "copy the whole version folder again")])
     memory = in_bytes(settings.check_memory)
     with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gate-held-out-")))
+        source = held_out or live
+        kept = heldout.read(source, scratch) if source is not None else None
         worker = stack.enter_context(Worker(folder, settings.check_timeout_seconds, memory))
-        examination = Examination(Version(folder, worker), settings, allow_change, allow_unmeasured, allowance)
+        examination = Examination(Version(folder, worker), kept, settings, allow_change, allow_unmeasured, allowance)
         examination.add(Finding("files", "passed", found.wholeness.value))
         if live is not None:
             other = stack.enter_context(Worker(live, settings.check_timeout_seconds, memory))
-            examination.live = Version(live, other)
+            examination.compare_with(Version(live, other))
         with contextlib.suppress(Ended):
             examination.run()
     return Report.of(examination.findings, examination.made, examination.answered)
 
 
 class Examination:
-    """One candidate, the live version if there is one that answers, and what was found so far."""
+    """One candidate, the live version if there is one that answers, the kept set, and what was found so far."""
 
     def __init__(
         self,
         candidate: Version,
+        kept: HeldOut | None,
         settings: Settings,
         allow_change: bool,
         allow_unmeasured: bool,
         allowance: Allowance = NOTHING,
     ) -> None:
         self.candidate = candidate
+        self.kept = kept
         self.live: Version | None = None
+        self.live_classes: tuple[str, ...] = ()
         self.findings: list[Finding] = []
         self.made: Path | None = None
         self.answered: list[Answered] = []
@@ -83,6 +91,13 @@ class Examination:
         self._allowance = allowance
         self._candidate_bytes = 0.0
         self._live_bytes = 0.0
+        self._lost_live = False
+
+    def compare_with(self, live: Version) -> None:
+        """Measure the candidate against a version; one that names no classes has those of the kept set."""
+        self.live = live
+        known = live.manifest or self.kept
+        self.live_classes = known.classes if known is not None else ()
 
     def add(self, finding: Finding) -> None:
         """Note a finding."""
@@ -95,9 +110,8 @@ class Examination:
         self.add(graph.signatures(description, live, self._allow_change))
         self._compare_classes()
         self._load()
-        self._warm_up()
-        self._reproduce(description)
-        self._measure(*self._questions(description, live))
+        replay = self._warm_up()
+        self._look_at_answers(description, live, replay)
         self._time(common(description.signatures, live.signatures if live else description.signatures))
         self.add(room.on_disk(self.candidate.folder, self._settings))
         self.add(room.in_memory(self._candidate_bytes, self._live_bytes, self._settings))
@@ -133,11 +147,12 @@ class Examination:
     def _lose_live(self, error: Exception) -> None:
         self.add(Finding("live", "noted", f"the live version does not answer here, so nothing is compared: {error}"))
         self.live = None
+        self._lost_live = True
 
     def _compare_classes(self) -> None:
-        own, live = self.candidate.manifest, self.live.manifest if self.live else None
-        if own is not None and live is not None:
-            self.add(graph.classes(own.classes, live.classes, self._allow_change))
+        own, live = self.candidate.manifest, self.live_classes
+        if own is not None and live:
+            self.add(graph.classes(own.classes, live, self._allow_change))
 
     def _load(self) -> None:
         with self._or_end("loads", "it does not load"):
@@ -145,19 +160,21 @@ class Examination:
         self._candidate_bytes += cost.bytes
         self.add(Finding("loads", "passed", f"in {cost.seconds:.2f} s", figures={"seconds": cost.seconds}))
 
-    def _warm_up(self) -> None:
+    def _warm_up(self) -> Replay | None:
         if not (self.candidate.folder / WARMUP).exists():
-            return self._make_warmup()
+            self._make_warmup()
+            return None
         remedy = f"write {WARMUP} again, or remove it: the gate makes one"
         with self._or_end("warmup", "its warm-up requests fail", remedy):
             replay = self.candidate.warm_up()
         self._candidate_bytes += replay.bytes
         detail = f"{replay.records:.0f} requests answered in {replay.seconds:.2f} s"
         figures = {"records": replay.records, "seconds": replay.seconds}
-        return self.add(Finding("warmup", "passed", detail, figures=figures))
+        self.add(Finding("warmup", "passed", detail, figures=figures))
+        return replay
 
     def _make_warmup(self) -> None:
-        images = [example.image for example in self._all_examples()][:_WARMUP_IMAGES]
+        images = self._images(_WARMUP_IMAGES)
         with self._or_end("warmup", "it does not answer"):
             made = self.candidate.make_warmup(self._settings.model_name, images)
         without = "; ".join(f"none for {name}: {why}" for name, why in made.without.items())
@@ -167,98 +184,60 @@ class Examination:
         detail = f"it had no warm-up requests; {made.records} were made" + (f" ({without})" if without else "")
         return self.add(Finding("warmup", "passed", detail, figures={"records": made.records}))
 
-    def _all_examples(self) -> list[Example]:
-        return self.candidate.examples or (self.live.examples if self.live else [])
+    def _images(self, most: int) -> list[Path]:
+        """Some images, the candidate's own if it has any."""
+        held_out = self.candidate.held_out or self.kept
+        return [each.image for each in held_out.examples[:most]] if held_out else []
 
-    def _questions(self, description: Description, live: Description | None) -> tuple[Question | None, Question | None]:
-        """What the candidate and the live version are asked with held-out images: the same where that can be."""
-        own = questions(description.signatures, self._classes())
-        if live is None or self.live is None:
-            return (own[0] if own else None), None
-        known = self.live.manifest
-        theirs = questions(live.signatures, len(known.classes) if known else self._classes())
-        shared = [question for question in own if question in theirs]
-        own, theirs = shared or own, shared or theirs
-        return (own[0] if own else None), (theirs[0] if theirs else None)
+    def _look_at_answers(self, description: Description, live: Description | None, replay: Replay | None) -> None:
+        """Ask both versions everything once, and judge what came back."""
+        own = self.candidate.manifest.classes if self.candidate.manifest else None
+        ours = own or (self.kept.classes if self.kept else self.live_classes)
+        theirs = self.live_classes or ours
+        sheets = survey.sheets(self.candidate.held_out, self.kept, ours, theirs)
+        with self._or_end("answers", "it does not answer"):
+            found = survey.take(self.candidate, description.signatures, len(ours), sheets, mix=True)
+        other = self._live_survey(live, len(theirs), sheets)
+        document, operations = self.candidate.manifest, description.operations
+        context = Context(description.signatures, found, sheets, other, document, replay, operations, self._lost_live)
+        self.add(soundness.finite(context))
+        self.add(soundness.outputs(context, self._allow_change))
+        self.add(soundness.varied(context))
+        self.add(soundness.repeatable(context))
+        self.add(soundness.rows(context))
+        self.add(measuring.reproduced(context))
+        self._measure(context)
 
-    def _classes(self) -> int:
-        """How many classes the candidate should tell apart; 0 when nobody says, which no output has."""
-        own, live = self.candidate.manifest, self.live.manifest if self.live else None
-        known = own or live
-        return len(known.classes) if known else 0
+    def _live_survey(self, live: Description | None, classes: int, sheets: Sequence[Sheet]) -> Survey | None:
+        if self.live is None or live is None:
+            return None
+        try:
+            return survey.take(self.live, live.signatures, classes, sheets, mix=False)
+        except Died as error:
+            self._lose_live(error)
+            return None
 
-    def _reproduce(self, description: Description) -> None:
-        document = self.candidate.manifest
-        if document is None or not document.examples:
-            return self.add(
-                Finding("logits", "skipped", "it has no manifest with examples, so nobody says what it must answer")
-            )
-        wanted = {Question(BYTES, LOGITS), Question(PIXELS, LOGITS)}
-        fitting = [each for each in questions(description.signatures, len(document.classes)) if each in wanted]
-        if not fitting:
-            detail = f"its manifest has logits, but neither {BYTES} nor {PIXELS} has an output {LOGITS} for them"
-            return self.add(Finding("logits", "failed", detail, "export it again"))
-        images = [example.image for example in self.candidate.examples]
-        with self._or_end("logits", "it does not answer the examples of its manifest"):
-            rows = {each.signature: np.array(self.candidate.answers(each, images)) for each in fitting}
-        return self.add(answers.reproduces(document, rows))
-
-    def _measure(self, question: Question | None, of_live: Question | None) -> None:
-        if question is not None:
-            sets = {"its own": self.candidate.examples, "the live version": self._lives_examples()}
-            if sets["its own"] and _same(self.candidate, self.live):
-                del sets["its own"]
-            for whose, examples in sets.items():
-                if examples:
-                    self._ask(whose, examples, question, of_live)
+    def _measure(self, context: Context) -> None:
+        answered = measuring.answered(context)
+        self.answered = [each for each in answered if not each.where]
         if not self.answered:
             return self.add(self._unmeasured())
-        self.add(answers.accuracy(self.answered, self._settings))
+        self.add(answers.accuracy(answered, self._settings))
         if any(each.live_rows is not None for each in self.answered):
             self.add(answers.agreement(self.answered))
-        return None
-
-    def _ask(self, whose: str, examples: list[Example], question: Question, of_live: Question | None) -> None:
-        images = [example.image for example in examples]
-        labels = tuple(example.label for example in examples)
-        with self._or_end("accuracy", f"it does not answer the held-out images of {whose}"):
-            rows = np.array(self.candidate.answers(question, images))
-        live_rows = None
-        if self.live is not None and of_live is not None:
-            try:
-                live_rows = np.array(self.live.answers(of_live, images))
-            except (Died, Failed) as error:
-                self._lose_live(error)
-        live_labels = tuple(self._meaning().get(label, label) for label in labels)
-        self.answered.append(Answered(whose, tuple(images), labels, rows, live_labels, live_rows))
-
-    def _meaning(self) -> dict[int, int]:
-        """Which class index of the live version means the same as one of the candidate's; empty when nobody says."""
-        own, live = self.candidate.manifest, self.live.manifest if self.live else None
-        if own is None or live is None:
-            return {}
-        return {n: live.classes.index(name) if name in live.classes else -1 for n, name in enumerate(own.classes)}
-
-    def _lives_examples(self) -> list[Example]:
-        """The live version's examples with the candidate's class indices; those of unknown classes are left out."""
-        if self.live is None:
-            return []
-        ours = {theirs: own for own, theirs in self._meaning().items()}
-        if not ours:
-            return self.live.examples
-        return [Example(each.image, ours[each.label]) for each in self.live.examples if each.label in ours]
+        return self.add(meaning.check(answered, self._allow_change))
 
     def _unmeasured(self) -> Finding:
         what = "no held-out images fit it, so its accuracy is not known"
-        if self.live is None or not self.live.examples:
+        if self.kept is None:
             return Finding("accuracy", "skipped", what)
         if self._allow_unmeasured:
-            return Finding("accuracy", "noted", f"{what}; allowed by --allow-unmeasured")
-        remedy = "keep the live version's signatures and classes, or allow it with --allow-unmeasured"
-        return Finding("accuracy", "failed", f"{what}, while the live version's is", remedy)
+            return Finding("unmeasured", "noted", f"{what}; allowed by --allow-unmeasured")
+        remedy = "keep the signatures and classes of the versions before it, or allow it with --allow-unmeasured"
+        return Finding("accuracy", "failed", f"{what}, while earlier versions could be measured", remedy)
 
     def _time(self, signatures: list[str]) -> None:
-        images = [example.image for example in self._all_examples()][:_TIMED_IMAGES]
+        images = self._images(_TIMED_IMAGES)
         told = "no signature of both versions can be asked"
         for signature in signatures:
             try:
@@ -280,21 +259,6 @@ class Examination:
         except (Died, Failed) as error:
             self.add(Finding(check, "failed", f"{problem}: {error}", remedy))
             raise Ended from None
-
-
-def _same(candidate: Version, live: Version | None) -> bool:
-    """Whether both manifests hold the same images with the same classes."""
-    own, theirs = candidate.manifest, live.manifest if live else None
-    if own is None or theirs is None or own.classes != theirs.classes or not candidate.examples:
-        return False
-    return _pictures(own) == _pictures(theirs)
-
-
-def _pictures(document: manifest.Manifest) -> list[tuple[str, int]]:
-    names = {each.image: f"{manifest.FOLDER}/{each.image}" for each in document.examples}
-    if not set(names.values()) <= document.files.keys():
-        return [("not listed", -1)]
-    return sorted((document.files[names[each.image]].sha256, each.label) for each in document.examples)
 
 
 def _write(made: MadeWarmup) -> Path:

@@ -1,7 +1,8 @@
-"""What to feed a signature: image files where it takes images, else zeros of the type and shape that it declares."""
+"""What to feed a signature: image files where it takes images, else made-up values of the type that it declares."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +17,24 @@ _STRING = 7  # DT_STRING
 _UNKNOWN = -1
 
 
+_MADE_UP_SIDE = 32
+
+
 class DoNotFit(Exception):
     """The signature takes something else than was asked for; the message says what."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stock:
+    """Rows to put batches together from, and what goes into every request as it is."""
+
+    rows: dict[str, list[Any]]
+    fixed: Feed
+    count: int
+
+    def pick(self, members: Sequence[int]) -> Feed:
+        """The batch of these rows."""
+        return {alias: _stacked([rows[n] for n in members]) for alias, rows in self.rows.items()} | self.fixed
 
 
 def batches(signature: Any, images: Sequence[Path], most: int) -> Iterator[Feed]:
@@ -49,6 +66,43 @@ def batch_of(signature: Any, size: int, images: Sequence[Path]) -> Feed:
     return {alias: _zeros(alias, info, size) for alias, info in signature.inputs.items()}
 
 
+def pictures(signature: Any, images: Sequence[Path], count: int) -> Stock:
+    """`count` pictures of one size for a signature that takes images: by turns one of `images` and a distorted one.
+
+    Without `images` they are made up.
+    """
+    alias, info = _only_input(signature)
+    if images:
+        originals = [_decoded(image.read_bytes()) for image in images[: count // 2]]
+        originals = [picture for picture in originals if picture.shape == originals[0].shape]
+    else:
+        originals = _made_up_pictures(info, count // 2)
+    chosen = [
+        _distorted(original, n // 2) if n % 2 else original
+        for n, original in ((n, originals[n // 2 % len(originals)]) for n in range(count))
+    ]
+    if info.dtype == _STRING:
+        return Stock({alias: [_as_png(picture) for picture in chosen]}, {}, count)
+    return Stock({alias: [_fitted(picture, info) for picture in chosen]}, {}, count)
+
+
+def made_up(signature: Any, count: int) -> Stock:
+    """`count` rows of made-up numbers, all different: floats between 0.1 and 0.9, integers of 0 and 1.
+
+    Where no input has a side for the batch there is one request.
+    """
+    random = np.random.default_rng(0)
+    rows: dict[str, list[Any]] = {}
+    fixed: Feed = {}
+    for alias, info in signature.inputs.items():
+        sides = _known_sides(alias, info)
+        if sides and sides[0] == _UNKNOWN:
+            rows[alias] = list(_invented(random, alias, info, [count, *sides[1:]]))
+        else:
+            fixed[alias] = _invented(random, alias, info, sides)
+    return Stock(rows, fixed, count if rows else 1)
+
+
 def takes_images(signature: Any) -> bool:
     """Whether the one input is a vector of encoded images, or of pixels with three channels."""
     if len(signature.inputs) != 1:
@@ -69,32 +123,89 @@ def _only_input(signature: Any) -> tuple[str, Any]:
 
 def _pixels(content: bytes, info: Any) -> NDArray[Any]:
     """[height, width, 3] in 0..255, as it is or in the size that the input declares."""
+    return _fitted(_decoded(content), info)
+
+
+def _decoded(content: bytes) -> NDArray[np.uint8]:
     import tensorflow as tf
 
-    _, height, width, _ = _sides(info) or [_UNKNOWN] * 4
     try:
         picture = tf.io.decode_image(content, channels=3, expand_animations=False)
     except (tf.errors.OpError, ValueError) as error:
         raise DoNotFit(f"an example is not an image: {error}") from error
+    decoded: NDArray[np.uint8] = picture.numpy()
+    return decoded
+
+
+def _fitted(picture: NDArray[np.uint8], info: Any) -> NDArray[Any]:
+    import tensorflow as tf
+
+    _, height, width, _ = _sides(info) or [_UNKNOWN] * 4
     wanted = [has if side == _UNKNOWN else side for has, side in zip(picture.shape[:2], (height, width), strict=True)]
-    if wanted != list(picture.shape[:2]):
-        picture = tf.image.resize(picture, wanted)
-    return np.asarray(picture.numpy()).astype(_dtype(info))
+    resized = picture if wanted == list(picture.shape[:2]) else tf.image.resize(picture, wanted).numpy()
+    return np.asarray(resized).astype(_dtype(info))
+
+
+def _distorted(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """One that no version was shown: darker, brighter, noise, or of one colour."""
+    random = np.random.default_rng(number)
+    match number % 4:
+        case 0:
+            made = picture * 0.3
+        case 1:
+            made = picture * 0.6 + 100
+        case 2:
+            made = 256 * random.random(picture.shape)
+        case _:
+            made = np.full(picture.shape, 56.0 * (number - 3))  # Black, and a light grey.
+    return made.astype(np.uint8)
+
+
+def _made_up_pictures(info: Any, count: int) -> list[NDArray[np.uint8]]:
+    """Noise in colours between two limits of its own for each picture."""
+    sides = _sides(info) if info.dtype != _STRING else None
+    height, width = (_MADE_UP_SIDE if side == _UNKNOWN else side for side in (sides or [_UNKNOWN] * 4)[1:3])
+    random = np.random.default_rng(0)
+    limits = [sorted(random.choice(256, 2, replace=False)) for _ in range(count)]
+    return [random.integers(low, high, (height, width, 3), dtype=np.uint8) for low, high in limits]
+
+
+def _as_png(picture: NDArray[np.uint8]) -> bytes:
+    import tensorflow as tf
+
+    content: bytes = tf.io.encode_png(picture).numpy()
+    return content
 
 
 def _stacked(values: Sequence[Any]) -> NDArray[Any]:
     return np.array(values, dtype=object) if isinstance(values[0], bytes) else np.stack(values)
 
 
+def _invented(random: np.random.Generator, alias: str, info: Any, sides: Sequence[int]) -> NDArray[Any]:
+    import tensorflow as tf
+
+    dtype, shape = tf.as_dtype(info.dtype), [max(1, side) for side in sides]
+    if dtype.is_floating:
+        return random.uniform(0.1, 0.9, shape).astype(_dtype(info))
+    if dtype.is_integer or dtype.is_bool:
+        return random.integers(0, 2, shape).astype(_dtype(info))
+    raise DoNotFit(f"its input {alias} takes {dtype.name}, and what that should hold is not known")
+
+
 def _zeros(alias: str, info: Any, size: int) -> NDArray[Any]:
+    sides = _known_sides(alias, info)
+    if sides and sides[0] not in (_UNKNOWN, size):
+        raise DoNotFit(f"its input {alias} takes {sides[0]} examples at a time")
+    return np.zeros([size if n == 0 else max(1, side) for n, side in enumerate(sides)], _dtype(info))
+
+
+def _known_sides(alias: str, info: Any) -> list[int]:
     if info.dtype == _STRING:
         raise DoNotFit(f"its input {alias} takes strings, and what they should hold is not known")
     sides = _sides(info)
     if sides is None:
         raise DoNotFit(f"its input {alias} is of any rank")
-    if sides and sides[0] not in (_UNKNOWN, size):
-        raise DoNotFit(f"its input {alias} takes {sides[0]} examples at a time")
-    return np.zeros([size if n == 0 else max(1, side) for n, side in enumerate(sides)], _dtype(info))
+    return sides
 
 
 def _sides(info: Any) -> list[int] | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from rollout.gate.answers import Answered, best, same_class
+from rollout.gate.heldout import read_manifest
 from rollout.gate.report import Finding, Report
-from rollout.gate.version import read_manifest
 
 _MOST_IMAGES = 60
 _MOST_IMAGE_BYTES = 1 << 20

@@ -1,7 +1,8 @@
 """The files in GATE_DIR through which a gate is asked from another process or container.
 
-`<id>.request` and `<id>.answer` are JSON and appear in one step; `alive` is touched for as long as a gate looks after
-the folder. Paths in them must mean the same on both sides.
+`<id>.request` and `<id>.answer` are JSON and appear in one step; `<id>.held-out` is there before its request, a copy of
+the set to measure with, as the gate need not see where it is kept. `alive` is touched for as long as a gate looks after
+the folder. Paths of versions must mean the same on both sides.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bundle.settings import Settings
 from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.report import Finding, Report
 
-REQUEST, ANSWER, ALIVE = ".request", ".answer", "alive"
+REQUEST, ANSWER, HELD_OUT, ALIVE = ".request", ".answer", ".held-out", "alive"
 BEAT_S = 1.0
 
 
@@ -46,10 +47,15 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is to be examined, and what it is compared with."""
+    """What is to be examined, and what it is compared with.
+
+    `measure` is the version whose set it is measured with; `held_out` says that the set lies beside the request.
+    """
 
     candidate: str
     live: str | None
+    measure: str | None
+    held_out: bool
     allow_signature_change: bool
     allow_unmeasured: bool
     limits: Limits
@@ -105,9 +111,9 @@ class Answer:
         return Report(self.passed, self.reason, self.findings, folder if self.made else None)
 
 
-def put(folder: Path, name: str, text: str) -> None:
+def put(folder: Path, name: str, content: str | bytes) -> None:
     """Write a file of the queue in one step."""
-    files.write_atomically(folder / name, text)
+    files.write_atomically(folder / name, content)
 
 
 def _encoded(path: Path) -> str:

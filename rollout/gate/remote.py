@@ -32,12 +32,17 @@ def run(
     allow_change: bool,
     allow_unmeasured: bool,
     allowance: Allowance = NOTHING,
+    held_out: Path | None = None,
 ) -> Report:
     """The report of the gate that looks after GATE_DIR; raises BundleError when none does."""
     folder = settings.root / settings.gate_dir
+    # A version is seen over there as well, and has its set with it.
+    kept = held_out.read_bytes() if held_out is not None and held_out.is_file() else None
     request = queue.Request(
         str(candidate.absolute()),
         str(live.absolute()) if live else None,
+        str(held_out.absolute()) if held_out is not None and kept is None else None,
+        kept is not None,
         allow_change,
         allow_unmeasured,
         queue.Limits.of(settings),
@@ -45,11 +50,13 @@ def run(
     )
     name = uuid.uuid4().hex
     folder.mkdir(parents=True, exist_ok=True)
-    queue.put(folder, name + queue.REQUEST, request.text())
     try:
+        if kept is not None:
+            queue.put(folder, name + queue.HELD_OUT, kept)
+        queue.put(folder, name + queue.REQUEST, request.text())
         answer = _wait(folder, folder / (name + queue.ANSWER))
     finally:
-        for suffix in (queue.REQUEST, queue.ANSWER):
+        for suffix in (queue.REQUEST, queue.ANSWER, queue.HELD_OUT):
             (folder / (name + suffix)).unlink(missing_ok=True)
     return answer.report(Path(tempfile.mkdtemp(prefix="gate-made-"))) if answer.made else answer.report(folder)
 
@@ -112,21 +119,25 @@ class Gate:
         except (OSError, ValueError) as error:
             return Report.of([Finding("request", "failed", f"the gate cannot read what it was asked: {error}")])
         candidate, live = Path(request.candidate), Path(request.live) if request.live else None
-        for folder in filter(None, (candidate, live)):
+        measure = Path(request.measure) if request.measure else None
+        for folder in filter(None, (candidate, live, measure)):
             if not folder.is_dir():
                 problem = f"the gate sees no folder {folder}"
                 return Report.of([Finding("request", "failed", problem, "mount it there under the same path")])
         log.info("examining %s", candidate)
         settings = request.limits.applied(self._settings)
-        report = examination.examine(
-            candidate, live, settings, request.allow_signature_change, request.allow_unmeasured, request.allowance
-        )
+        held_out = path.with_suffix(queue.HELD_OUT) if request.held_out else measure
+        allowed = (request.allow_signature_change, request.allow_unmeasured, request.allowance)
+        try:
+            report = examination.examine(candidate, live, settings, *allowed, held_out)
+        except BundleError as error:
+            return Report.of([Finding("request", "failed", str(error))])
         log.info("%s %s", candidate, "passed" if report.passed else f"is refused: {report.reason}")
         return report
 
     def _sweep(self) -> None:
-        """Remove answers that nobody came for."""
-        for path in self._folder.glob(f"*{queue.ANSWER}"):
+        """Remove answers that nobody came for, and sets that their owner did not take away."""
+        for path in (*self._folder.glob(f"*{queue.ANSWER}"), *self._folder.glob(f"*{queue.HELD_OUT}")):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _FORGET_S:
                     path.unlink()

@@ -38,6 +38,13 @@ class Question:
     signature: str
     output: str
 
+    def __str__(self) -> str:
+        return f"{self.output} of {self.signature}"
+
+
+OURS = frozenset({Question(BYTES, LOGITS), Question(PIXELS, LOGITS)})
+"""What a version of ours answers with one number per class, and clients rely on."""
+
 
 def broken_promises(offered: Mapping[str, Signature], promised: Mapping[str, Signature]) -> list[str]:
     """What clients of the live version would miss, a sentence each; what a candidate adds is welcome."""
@@ -54,22 +61,21 @@ def broken_promises(offered: Mapping[str, Signature], promised: Mapping[str, Sig
     return problems
 
 
-def questions(signatures: Mapping[str, Signature], classes: int) -> list[Question]:
-    """The questions that fit `signatures`, at most one for each, the best known first."""
-    found = []
-    for name in common(signatures, signatures):
-        if _takes_images(signatures[name]):
-            outputs = [alias for alias, tensor in signatures[name].outputs.items() if _one_per_class(tensor, classes)]
-            if outputs:
-                found.append(Question(name, LOGITS if LOGITS in outputs else min(outputs)))
-    return found
-
-
 def common(offered: Mapping[str, Signature], live: Mapping[str, Signature]) -> list[str]:
     """The signatures that both have with the same inputs, the best known first."""
     known = {BYTES: 0, PIXELS: 1}
     shared = [name for name in offered if name in live and offered[name].inputs == live[name].inputs]
     return sorted(shared, key=lambda name: (known.get(name, 2), name))
+
+
+def takes_images(signature: Signature) -> bool:
+    """Whether the one input is a vector of encoded images, or of pixels with three channels."""
+    if len(signature.inputs) != 1:
+        return False
+    tensor = next(iter(signature.inputs.values()))
+    if tensor.dtype == "DT_STRING":
+        return tensor.any_rank or tensor.shape == (_UNKNOWN,)
+    return len(tensor.shape) == 4 and tensor.shape[0] == _UNKNOWN and tensor.shape[3] == 3
 
 
 def _changed(name: str, side: str, have: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
@@ -79,19 +85,6 @@ def _changed(name: str, side: str, have: Mapping[str, Tensor], wanted: Mapping[s
             found = have.get(alias, f"no such {side}, only {_names(have)}")
             problems.append(f"signature {name}, {side} {alias}: expected {tensor} as live, found {found}")
     return problems
-
-
-def _takes_images(signature: Signature) -> bool:
-    if len(signature.inputs) != 1:
-        return False
-    tensor = next(iter(signature.inputs.values()))
-    if tensor.dtype == "DT_STRING":
-        return tensor.any_rank or tensor.shape == (_UNKNOWN,)
-    return len(tensor.shape) == 4 and tensor.shape[0] == _UNKNOWN and tensor.shape[3] == 3
-
-
-def _one_per_class(tensor: Tensor, classes: int) -> bool:
-    return tensor.dtype == "DT_FLOAT" and len(tensor.shape) == 2 and tensor.shape[1] in (_UNKNOWN, classes)
 
 
 def _names(things: Iterable[str]) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import base64
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
-from rollout.gate import attributes, inputs, reach, records, structure, wire
+from rollout.gate import attributes, facts, inputs, mixing, reach, records, structure, wire
 from rollout.gate.use import Use
 from serving import savedmodel, servable, warmup
 from serving.errors import ServingError
@@ -72,16 +74,30 @@ class Subject:
             raise Unable(str(error)) from error
         return {"seconds": time.monotonic() - began, "bytes": process.memory_info().rss - before}
 
-    def warm_up(self) -> dict[str, float]:
-        """Replay the version's warm-up records as the server does while it loads."""
+    def warm_up(self) -> dict[str, Any]:
+        """Replay the version's warm-up records as the server does while it loads, and look at the answers."""
         process = psutil.Process()
         before, began = process.memory_info().rss, time.monotonic()
+        version, looking = self._version, _Looking(self._version)
         try:
-            records = warmup.replay(self._version, self._folder)
+            records = warmup.replay(
+                servable.Servable(version.path, version.options, version.signatures, looking), self._folder
+            )
         except ServingError as error:
             raise Unable(str(error)) from error
         taken = process.memory_info().rss - before
-        return {"records": records, "seconds": time.monotonic() - began, "bytes": taken}
+        named = {
+            info.name: f"{alias} of {name}"
+            for name, definition in version.signatures.items()
+            for alias, info in definition.outputs.items()
+        }
+        return {
+            "records": records,
+            "seconds": time.monotonic() - began,
+            "bytes": taken,
+            "signatures": sorted({each.model_spec.signature_name for each in warmup.predict_requests(self._folder)}),
+            "not_finite": sorted(named.get(tensor, tensor) for tensor in looking.not_finite),
+        }
 
     def make_warmup(self, model: str, images: list[str]) -> dict[str, Any]:
         """A warm-up file for every signature and batch size, from `images` where they fit, else from zeros.
@@ -100,16 +116,33 @@ class Subject:
                 without[name] = str(error)
         return {"file": base64.b64encode(records.file_of(made)).decode(), "records": len(made), "without": without}
 
-    def ask(self, signature: str, output: str, images: list[str]) -> list[list[float]]:
-        """The rows of `output`, one for each image file, asked in batches of images of one size."""
+    def ask(self, signature: str, images: list[str], classes: int) -> dict[str, Any]:
+        """What is known of each output after all of `images`, asked in batches of one size; rows of `classes` numbers.
+
+        The key is the output's alias.
+        """
         definition = self._version.signatures[signature]
-        rows: list[list[float]] = []
+        seen = {alias: facts.Seen(info, classes) for alias, info in definition.outputs.items()}
         try:
             for feed in inputs.batches(definition, [Path(image) for image in images], max(records.BATCH_SIZES)):
-                rows += self._run(signature, feed)[output].tolist()
+                count = len(next(iter(feed.values())))
+                for alias, value in self._run(signature, feed).items():
+                    seen[alias].add(value, count)
         except inputs.DoNotFit as error:
             raise Unable(str(error)) from error
-        return rows
+        return {alias: each.facts() for alias, each in seen.items()}
+
+    def mix(self, signature: str, images: list[str]) -> dict[str, Any]:
+        """What mixing.mix finds of each output, with `images` and distorted ones, or with made-up values."""
+        definition = self._version.signatures[signature]
+        try:
+            if inputs.takes_images(definition):
+                stock = inputs.pictures(definition, [Path(image) for image in images], mixing.COUNT)
+            else:
+                stock = inputs.made_up(definition, mixing.COUNT)
+        except inputs.DoNotFit as error:
+            raise Unable(str(error)) from error
+        return mixing.mix(partial(self._run, signature), stock, dict(definition.outputs))
 
     def time(self, signature: str, batch: int, images: list[str], runs: int) -> list[float]:
         """How many seconds each of `runs` runs of one batch took."""
@@ -165,6 +198,34 @@ def _first_of_each(uses: Sequence[Use]) -> list[Use]:
     for use in uses:
         told.setdefault(use.operation, []).append(use)
     return [use for each in told.values() for use in each[:_MOST_TOLD]]
+
+
+class _Looking:
+    """Runs what a version is asked, and notes which of its tensors are no numbers.
+
+    A request of nothing but zeros counts for nothing: a version that norms its input divides zero by zero.
+    """
+
+    def __init__(self, version: servable.Servable) -> None:
+        self._version = version
+        self.not_finite: set[str] = set()
+
+    def run(
+        self,
+        feeds: Mapping[str, facts.Array],
+        fetches: Sequence[str],
+        targets: Sequence[str],  # noqa: ARG002 - as Runner has it; a Servable gives none
+        timeout_s: float | None,
+    ) -> list[facts.Array]:
+        values = self._version.run(feeds, fetches, timeout_s)
+        if any(value.dtype == object or np.any(value) for value in feeds.values()):
+            self.not_finite |= {
+                name for name, value in zip(fetches, values, strict=True) if not facts.finite(np.asarray(value))
+            }
+        return values
+
+    def close(self) -> None:
+        pass
 
 
 def _is_offered(signature: str) -> bool:

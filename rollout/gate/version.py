@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bundle import documents, manifest
-from bundle.errors import BundleError
-from rollout.gate.process import Died, Failed, Worker
-from rollout.gate.signatures import Question, Signature
+import numpy as np
+
+from bundle import documents
+from rollout.gate import heldout
+from rollout.gate.answers import Rows
+from rollout.gate.process import Died, Worker
+from rollout.gate.signatures import Signature
 from rollout.gate.use import Use
 
 
@@ -41,9 +44,14 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Replay(Cost):
-    """What the replay of the warm-up records took, and how many there were."""
+    """What the replay of the warm-up records took, how many there were, and of which signatures.
+
+    `not_finite` are the outputs that were NaN or infinite.
+    """
 
     records: float
+    signatures: tuple[str, ...]
+    not_finite: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +68,58 @@ class MadeWarmup:
 
 
 @dataclasses.dataclass(frozen=True)
-class Example:
-    """A held-out image and the index of its class."""
+class Output:
+    """What one output of a signature answered to a set of images.
 
-    image: Path
-    label: int
+    `width` is how many numbers it gives for each image, -1 when it gives no vector; `not_finite` are the images that
+    got a NaN or an infinity; `mismatch` says how it differs from its declaration; `rows` is empty unless they were
+    asked for and each image got one.
+    """
+
+    kind: str
+    per_image: bool
+    width: int
+    not_finite: tuple[int, ...]
+    varies: bool
+    rows: Rows
+    mismatch: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    """The same as the worker sends it."""
+
+    kind: str
+    per_image: bool
+    width: int
+    not_finite: tuple[int, ...]
+    varies: bool
+    rows: str
+    mismatch: str
+
+    def read(self, images: int, classes: int) -> Output:
+        """The output with its rows, one for each of `images`."""
+        values = np.frombuffer(base64.b64decode(self.rows, validate=True), "<f8")
+        shape = (images, classes) if len(values) else (0, 0)
+        return Output(**{**dataclasses.asdict(self), "rows": values.reshape(shape)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixed:
+    """What one output of a signature answered to the same rows alone, in threes and in sixteens.
+
+    `per_image` and `not_finite` are batch sizes. `apart` is the largest difference between an answer alone and in
+    company, `changes` that between equal requests, both as a share of the largest number.
+    """
+
+    kind: str
+    asked: tuple[int, ...]
+    per_image: tuple[int, ...]
+    not_finite: tuple[int, ...]
+    widths: tuple[int, ...]
+    apart: float
+    changes: float
+    mismatch: str
 
 
 class Version:
@@ -72,8 +127,8 @@ class Version:
 
     def __init__(self, folder: Path, worker: Worker) -> None:
         self.folder = folder
-        self.manifest = read_manifest(folder)
-        self.examples = _examples(folder, self.manifest)
+        self.manifest = heldout.read_manifest(folder)
+        self.held_out = heldout.of_version(folder)
         self._worker = worker
 
     def describe(self) -> Description:
@@ -96,18 +151,18 @@ class Version:
         made: MadeWarmup = self._ask(MadeWarmup, "make_warmup", model=model, images=_texts(images))
         return made
 
-    def answers(self, question: Question, images: Sequence[Path]) -> tuple[tuple[float, ...], ...]:
-        """A row of numbers, one per class, for each image."""
-        rows: tuple[tuple[float, ...], ...] = self._ask(
-            tuple[tuple[float, ...], ...],
-            "ask",
-            signature=question.signature,
-            output=question.output,
-            images=_texts(images),
-        )
-        if len(rows) != len(images) or len(set(map(len, rows))) != 1 or not rows[0]:
-            raise Failed(f"it gave {len(rows)} answers to {len(images)} images")
-        return rows
+    def answers(self, signature: str, images: Sequence[Path], classes: int) -> dict[str, Output]:
+        """What each output of a signature answers to images, with its rows where they are of `classes` numbers."""
+        found = self._ask(dict[str, _Output], "ask", signature=signature, images=_texts(images), classes=classes)
+        try:
+            return {alias: each.read(len(images), classes) for alias, each in found.items()}
+        except ValueError as error:
+            raise Died(f"its process answered with other rows than it was asked for: {error}") from None
+
+    def mixed(self, signature: str, images: Sequence[Path]) -> dict[str, Mixed]:
+        """What each output of a signature answers alone and in company, to `images` and distorted or made-up ones."""
+        found: dict[str, Mixed] = self._ask(dict[str, Mixed], "mix", signature=signature, images=_texts(images))
+        return found
 
     def durations(self, signature: str, batch: int, images: Sequence[Path], runs: int) -> tuple[float, ...]:
         """Seconds that each of `runs` runs of a batch took."""
@@ -122,19 +177,6 @@ class Version:
             return documents.read_as(kind, answer, f"its answer to {do}")
         except ValueError as error:
             raise Died(f"its process answered something else than it was asked: {error}") from None
-
-
-def read_manifest(folder: Path) -> manifest.Manifest | None:
-    """The manifest of a version; None when it has none that can be read."""
-    try:
-        return manifest.read(folder)
-    except BundleError:
-        return None
-
-
-def _examples(folder: Path, document: manifest.Manifest | None) -> list[Example]:
-    found = document.examples if document is not None else ()
-    return [Example((folder / manifest.FOLDER / each.image).absolute(), each.label) for each in found]
 
 
 def _texts(images: Sequence[Path]) -> list[str]:

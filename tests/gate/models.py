@@ -44,6 +44,7 @@ class Recipe:
     only: bool = False
     made_with: str = ""
     manifest: bool = True
+    row_wise: tuple[str, ...] = ("serving_bytes", "serving_default")
     logits_off_by: float = 0.0
     warmup: str | None = "serving_bytes"
 
@@ -148,6 +149,7 @@ def _manifest(recipe: Recipe, logits: Any) -> manifest.Manifest:
         confusion_matrix=(),
         created="2025-01-31T12:00:00+00:00",
         examples=examples,
+        row_wise=recipe.row_wise,
     )
 
 

@@ -32,7 +32,7 @@ def test_a_copy_of_the_live_version_passes_every_check(models: Path, settings: S
     assert report.passed, report.reason
     assert (report.reason, report.made) == ("", None)
     assert {each.verdict for each in report.findings} <= {"passed", "noted"}
-    assert finding(report, "accuracy").figures["accuracy on the live version"] == 1.0
+    assert finding(report, "accuracy").figures["accuracy on its own"] == 1.0
     assert finding(report, "agreement").figures == {"agreement": 1.0, "examples": 40}
     assert finding(report, "isolation").verdict == "passed"
     assert json.loads(json.dumps(report.document(), allow_nan=False))["passed"] is True
@@ -140,7 +140,7 @@ def test_one_made_elsewhere_is_asked_the_live_version_s_examples_and_gets_warmup
     report = gate.run(models / "elsewhere", models / "live", settings)
     assert report.passed, report.reason
     assert finding(report, "logits").verdict == "skipped"
-    assert finding(report, "accuracy").figures["accuracy on the live version"] == 1.0
+    assert finding(report, "accuracy").figures["accuracy on the kept set"] == 1.0
     assert report.made is not None
     try:
         assert [path.name for path in report.made.rglob("*")] == ["assets.extra", "tf_serving_warmup_requests"]
@@ -153,9 +153,11 @@ def test_one_that_cannot_be_measured_needs_a_word_when_the_live_one_can(models: 
     report = gate.run(models / "strange", models / "live", settings, allow_signature_change=True)
     assert list(failures(report)) == ["accuracy"]
     assert "no held-out images fit it" in report.reason
-    assert gate.run(
+    allowed = gate.run(
         models / "strange", models / "live", settings, allow_signature_change=True, allow_unmeasured=True
-    ).passed
+    )
+    assert allowed.passed, allowed.reason
+    assert finding(allowed, "unmeasured").detail.endswith("allowed by --allow-unmeasured")
     alone = gate.run(models / "elsewhere", None, settings)
     assert alone.passed, alone.reason
     assert finding(alone, "accuracy").verdict == "skipped"

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from rollout.gate.signatures import Question, Signature, Tensor, broken_promises, common, questions
+from rollout.gate.signatures import Signature, Tensor, broken_promises, common, takes_images
 
 ENCODED = Tensor("DT_STRING", True, ())
 PIXELS = Tensor("DT_FLOAT", False, (-1, -1, -1, 3))
@@ -45,13 +45,12 @@ def test_what_a_candidate_adds_is_welcome() -> None:
     assert broken_promises({**LIVE, "serving_bytes": more, "new": more}, LIVE) == []
 
 
-def test_the_question_is_the_best_known_signature_with_one_number_per_class() -> None:
-    assert questions(LIVE, 10) == [Question("serving_bytes", "output_0"), Question("serving_default", "output_0")]
-    assert questions(LIVE, 11) == []
-    unknown = {"ask": Signature({"image": ENCODED}, {"scores": Tensor("DT_FLOAT", False, (-1, -1))})}
-    assert questions(unknown, 3) == [Question("ask", "scores")]
-    two_inputs = {"ask": Signature({"image": ENCODED, "size": LOGITS}, {"scores": LOGITS})}
-    assert questions(two_inputs, 10) == []
+def test_images_go_into_a_vector_of_strings_or_a_batch_of_pixels_and_nothing_else() -> None:
+    assert takes_images(LIVE["serving_bytes"])
+    assert takes_images(LIVE["serving_default"])
+    assert not takes_images(Signature({"image": ENCODED, "size": LOGITS}, {}))
+    assert not takes_images(Signature({"x": LOGITS}, {}))
+    assert not takes_images(Signature({"x": Tensor("DT_FLOAT", False, (1, 32, 32, 3))}, {}))
 
 
 def test_only_signatures_with_the_same_inputs_are_compared() -> None:
