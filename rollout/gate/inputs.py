@@ -155,7 +155,7 @@ def _distorted(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
         case 1:
             made = picture * 0.6 + 100
         case 2:
-            made = 256 * random.random(picture.shape)
+            made = random.integers(0, 256, list(picture.shape)).astype(np.float64)
         case _:
             made = np.full(picture.shape, 56.0 * (number - 3))  # Black, and a light grey.
     return made.astype(np.uint8)

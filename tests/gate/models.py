@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -117,31 +118,36 @@ def _finish(folder: Path, recipe: Recipe, ask: Callable[[list[bytes]], Any]) -> 
         path.write_bytes(model.SerializeToString())
     extra = folder / manifest.FOLDER
     (extra / "examples").mkdir(parents=True)
-    contents = [_picture(extra / "examples" / f"{n}.png", n) for n in range(EXAMPLES)]
+    contents = [picture(extra / "examples" / f"{n}.png", n) for n in range(EXAMPLES)]
     if recipe.warmup:
         feed = {"image_bytes_string": np.array(contents[:2], dtype=object)}
         content = records.file_of([records.record("Pictures", recipe.warmup, feed)])
         (extra / "tf_serving_warmup_requests").write_bytes(content)
     if recipe.manifest:
-        manifest.write(folder, _manifest(recipe, ask(contents) + recipe.logits_off_by))
+        logits = ask(contents) + recipe.logits_off_by
+        manifest.write(folder, manifest_of(recipe.classes, recipe.row_wise, logits))
 
 
-def _picture(path: Path, number: int) -> bytes:
-    pixels = np.random.default_rng(number).integers(0, 60, (SIZE, SIZE, 3), dtype=np.uint8)
-    pixels[:, number % SIZE] = 200
-    Image.fromarray(pixels).save(path)
+def pixels(number: int) -> NDArray[np.uint8]:
+    made = np.random.default_rng(number).integers(0, 60, (SIZE, SIZE, 3), dtype=np.uint8)
+    made[:, number % SIZE] = 200
+    return made
+
+
+def picture(path: Path, number: int) -> bytes:
+    Image.fromarray(pixels(number)).save(path)
     return path.read_bytes()
 
 
-def _manifest(recipe: Recipe, logits: Any) -> manifest.Manifest:
+def manifest_of(classes: tuple[str, ...], row_wise: tuple[str, ...], logits: Any) -> manifest.Manifest:
     examples = tuple(
-        manifest.Example(f"examples/{n}.png", recipe.classes.index(CLASSES[n % SIZE]), tuple(map(float, row)))
+        manifest.Example(f"examples/{n}.png", classes.index(CLASSES[n % SIZE]), tuple(map(float, row)))
         for n, row in enumerate(logits)
     )
     return manifest.Manifest(
         tensorflow_version=tf.__version__,
         model_type="Columns",
-        classes=recipe.classes,
+        classes=classes,
         image_size=SIZE,
         dataset=manifest.Dataset("columns", "", 0, 0, EXAMPLES),
         settings={},
@@ -149,7 +155,7 @@ def _manifest(recipe: Recipe, logits: Any) -> manifest.Manifest:
         confusion_matrix=(),
         created="2025-01-31T12:00:00+00:00",
         examples=examples,
-        row_wise=recipe.row_wise,
+        row_wise=row_wise,
     )
 
 
