@@ -75,8 +75,12 @@ def accuracy(answered: Sequence[Answered], settings: Settings) -> Finding:
     """Whether the candidate is right often enough, by itself and compared with the live version, on every set."""
     problems, told = [], []
     figures: dict[str, float] = {}
+    told_of = set()
     for each in answered:
-        problems += _too_rarely_right(each, settings)
+        found = _too_rarely_right(each, settings)
+        # The main signature comes first; what is wrong there need not be said of the others.
+        problems += found if each.whose not in told_of else []
+        told_of |= {each.whose} if found else set()
         if each.where:
             continue
         count = len(each.labels)

@@ -19,7 +19,9 @@ _FLOAT32_BITS = 24
 
 def check(answered: Sequence[Answered], allow_change: bool) -> Finding:
     """Whether what was asked of both versions means the same; what is seen of the candidate alone is noted."""
-    told, problems = [], []
+    told: list[str] = []
+    main: list[str] = []
+    others: list[str] = []
     for each in answered:
         if not np.isfinite(each.rows).all():
             continue
@@ -27,12 +29,14 @@ def check(answered: Sequence[Answered], allow_change: bool) -> Finding:
         if are_probabilities(each.rows) and not each.where:
             told.append(f"{where} gives probabilities (rows that sum to 1), not logits")
         if each.live_rows is not None and np.isfinite(each.live_rows).all():
-            problems += [f"{where} {problem} ({each.whose})" for problem in _changes(each)]
-    if problems and not allow_change:
+            found = others if each.where else main
+            found += [f"{where} {problem} ({each.whose})" for problem in _changes(each)]
+    detail = "; ".join(main or others)  # What is wrong with the main signature need not be said of the others.
+    if detail and not allow_change:
         remedy = "export it with the answers that clients know, or allow it with --allow-signature-change"
-        return Finding("meaning", "failed", "; ".join(problems), remedy)
-    if problems:
-        return Finding("meaning", "noted", f"{'; '.join(problems)}; allowed by --allow-signature-change")
+        return Finding("meaning", "failed", detail, remedy)
+    if detail:
+        return Finding("meaning", "noted", f"{detail}; allowed by --allow-signature-change")
     if told:
         return Finding("meaning", "noted", "; ".join(dict.fromkeys(told)))
     if not any(each.live_rows is not None for each in answered):

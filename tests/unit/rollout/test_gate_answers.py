@@ -82,6 +82,21 @@ def test_logits_of_another_number_of_classes_are_refused() -> None:
     assert answers.reproduces(SAMPLE, {"a": np.zeros((1, 5))}).verdict == "failed"
 
 
+def test_another_signature_is_compared_with_the_live_version_and_named_when_it_is_worse(settings: Settings) -> None:
+    main = answered(100, 100, 100)
+    other = dataclasses.replace(answered(90, 100, 100), where="serving_default")
+    finding = answers.accuracy([main, other], settings)
+    assert finding.verdict == "failed"
+    assert finding.detail.count("asked with serving_default") == 1
+    assert finding.figures == {
+        "accuracy on the test": 1.0,
+        "examples of the test": 100,
+        "live accuracy on the test": 1.0,
+    }
+    # Alone it says nothing, however few it gets right: the output may be no answer to the question.
+    assert answers.accuracy([main, dataclasses.replace(other, live_rows=None)], settings).verdict == "passed"
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "slow"), [(2.1e-3, 1e-3, True), (1.9e-3, 1e-3, False), (1.6e-4, 2e-5, False)]
 )
