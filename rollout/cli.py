@@ -126,7 +126,7 @@ def _add_allowances(command: argparse.ArgumentParser) -> None:
         "--allow-signature-change", action="store_true", help="let it lack or change what the live version offers"
     )
     command.add_argument(
-        "--allow-unmeasured", action="store_true", help="let it pass when there are no images to measure it with"
+        "--allow-unmeasured", action="store_true", help="let it pass when no known images fit it; the ledger says so"
     )
     command.add_argument(
         "--allow-op",

@@ -165,7 +165,7 @@ def rows(context: Context) -> Finding:
     if not names:
         return Finding("rows", "skipped", "it declares no signature row-wise")
     worst = max(each.apart for name in names for each in context.survey.mixed[name].values())
-    detail = f"{', '.join(names)}: the same answer alone, in threes and in sixteens, within {worst:.2g} of the largest"
+    detail = f"{', '.join(names)}: the same answer alone, in threes and in sixteens, within {worst:.2g}"
     return Finding("rows", "passed", detail, figures={"largest_difference": worst})
 
 

@@ -183,10 +183,20 @@ def test_the_kept_set_outlives_every_version_and_only_a_release_changes_it(
     assert "accuracy 0.8000 is 0.2000 below the live version's 1.0000" in refused.reason
     assert yardstick.path_of(own).read_bytes() == kept
 
+    # What nobody can measure goes live when somebody says so, and takes nothing away from those after it.
+    with pytest.raises(release.Refused, match="no held-out images fit it"):
+        release.release(own, Order(versions / "ratio", "unmeasured", allow_signature_change=True))
+    release.release(own, Order(versions / "ratio", "unmeasured", allow_signature_change=True, allow_unmeasured=True))
+    checked = [entry for entry in own.ledger.entries() if entry.event == ledger.CHECKED]
+    assert [entry.verdicts.get("unmeasured") for entry in checked] == [None, None, None, "noted"]
+    with pytest.raises(release.Refused, match=r"accuracy 0\.0000 on 40 examples of the kept set"):
+        release.release(own, Order(versions / "nan", "nan", allow_signature_change=True, allow_unmeasured=True))
+
     with pytest.raises(release.Refused):
         release.release(own, Order(_with_two_images(versions / "swapped", tmp_path / "easy"), "easy"))
     assert yardstick.path_of(own).read_bytes() == kept
-    release.release(own, Order(_with_two_images(versions / "good", tmp_path / "few"), "few"))
+    few = _with_two_images(versions / "good", tmp_path / "few")
+    release.release(own, Order(few, "few", allow_signature_change=True))
     assert yardstick.path_of(own).read_bytes() == kept
     assert [entry.event for entry in own.ledger.entries()][-3:] == [
         ledger.CHECKED, ledger.PUBLISHING, ledger.PUBLISHED

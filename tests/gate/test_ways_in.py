@@ -16,7 +16,7 @@ from bundle import files
 from bundle.errors import BundleError, UsageError
 from bundle.settings import Settings
 from rollout import gate, ledger
-from rollout.gate import command, process, remote
+from rollout.gate import command, heldout, process, remote
 from rollout.gate.command import Asked
 from tests.unit.bundle.parts import until
 
@@ -86,6 +86,22 @@ def test_a_gate_elsewhere_gives_the_same_report_and_what_it_made(models: Path, s
     assert "expected DT_FLOAT [-1, -1, -1, 3] as live" in refused.reason
     nowhere = gate.run(models / "nowhere", None, served)
     assert nowhere.reason.startswith("the gate sees no folder ")
+
+
+def test_a_gate_elsewhere_measures_with_a_set_that_it_cannot_see(
+    models: Path, served: Settings, tmp_path: Path
+) -> None:
+    """A copy lies beside the request for as long as that is answered; a version's set is where the version is."""
+    own = heldout.of_version(models / "live")
+    assert own is not None
+    kept = tmp_path / "kept.zip"
+    kept.write_bytes(heldout.pack(own))
+    for held_out in (kept, models / "live"):
+        report = gate.run(models / "swapped_elsewhere", models / "elsewhere", served, held_out=held_out)
+        assert "below the live version's 1.0000 on 40 examples of the kept set" in report.reason
+    kept.write_bytes(b"no set")
+    report = gate.run(models / "elsewhere", models / "elsewhere", served, held_out=kept)
+    assert "is not a held-out set (File is not a zip file); move it away" in report.reason
 
 
 def test_without_a_sign_of_life_nobody_waits_for_long(
