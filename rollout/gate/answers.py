@@ -21,7 +21,7 @@ class Answered:
     """One set of held-out images with what the candidate answered, and the live version if it was asked.
 
     `whose` says whose examples they are; `labels` are the candidate's class indices, and `live_labels` the live one's.
-    `where` is the signature when it is not the main one. Where the live version does not answer, what was `recorded`
+    `where` is the output when it is not the main one. Where the live version does not answer, what was `recorded`
     with the set stands in for it.
     """
 
@@ -102,7 +102,7 @@ def _too_rarely_right(each: Answered, settings: Settings) -> list[str]:
     problems = []
     if each.live_rows is not None and each.live_right - each.right > _may_lose(count, settings):
         other = "the recorded answers'" if each.recorded else "the live version's"
-        where = f", asked with {each.where}" if each.where else ""
+        where = f", by {each.where}" if each.where else ""
         problems.append(
             f"accuracy {own:.4f} is {live - own:.4f} below {other} {live:.4f} on {count} examples "
             f"of {each.whose}{where}; at most {settings.max_accuracy_drop:g} is allowed (MAX_ACCURACY_DROP)"

@@ -198,8 +198,18 @@ class Examination:
         with self._or_end("answers", "it does not answer"):
             found = survey.take(self.candidate, description.signatures, len(ours), sheets, mix=True)
         other = self._live_survey(live, len(theirs), sheets)
-        document, operations = self.candidate.manifest, description.operations
-        context = Context(description.signatures, found, sheets, other, document, replay, operations, self._lost_live)
+        context = Context(
+            description.signatures,
+            found,
+            sheets,
+            other,
+            ours,
+            theirs,
+            self.candidate.manifest,
+            replay,
+            description.operations,
+            self._lost_live,
+        )
         self.add(soundness.finite(context))
         self.add(soundness.outputs(context, self._allow_change))
         self.add(soundness.varied(context))

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_LONGEST_WORD = 200
+
 Array = NDArray[Any]
 Answer = Mapping[str, Array]
 
@@ -73,6 +75,16 @@ def mismatch(info: Any, value: Array) -> str:
     return f"{found.name} {list(value.shape)}, declared as {declared.name} {sides if sides is not None else '?'}"
 
 
+def words(value: Array) -> list[str]:
+    """The elements of a vector of strings or integers as text; nothing of any other tensor."""
+    if value.ndim != 1 or value.dtype.kind not in "Oiu":
+        return []
+    return [
+        each.decode(errors="replace")[:_LONGEST_WORD] if isinstance(each, bytes) else str(each)
+        for each in value.tolist()
+    ]
+
+
 class Seen:
     """What is known of one output after many batches; of its numbers only the rows of `width` are kept."""
 
@@ -87,6 +99,7 @@ class Seen:
         self._first: Array | None = None
         self._varies = False
         self._rows: list[Array] = []
+        self._words: list[str] = []
         self._mismatch = ""
 
     def add(self, value: Array, count: int) -> None:
@@ -104,6 +117,7 @@ class Seen:
         if per_image and width == self._wanted:
             found = numbers(value)
             self._rows += [] if found is None or found.dtype != np.float64 else [found]
+        self._words += words(value) if per_image else []
         self._count += count
 
     def _differs(self, row: Array) -> bool:
@@ -122,5 +136,6 @@ class Seen:
             "not_finite": self._bad,
             "varies": self._varies,
             "rows": base64.b64encode(rows.astype("<f8").tobytes()).decode() if whole else "",
+            "words": self._words if self._per_image else [],
             "mismatch": self._mismatch,
         }

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
 from rollout.gate import answers, survey
 from rollout.gate.answers import Answered
 from rollout.gate.report import Finding
 from rollout.gate.signatures import BYTES, LOGITS, OURS, PIXELS, Question
 from rollout.gate.soundness import Context
 from rollout.gate.survey import Sheet
+from rollout.gate.version import Output
 
 
 def reproduced(context: Context) -> Finding:
@@ -37,11 +43,33 @@ def answered(context: Context) -> list[Answered]:
     own, other = context.survey.questions(), context.live.questions() if context.live else []
     shared: list[tuple[Question, Question | None]] = [(question, question) for question in own if question in other]
     asked = shared or [(question, other[0] if other else None) for question in own[:1]]
-    return [
-        _answered(context, sheet, question, of_live, where="" if n == 0 else question.signature)
+    found = [
+        _answered(context, sheet, question, of_live, where="" if n == 0 else str(question))
         for n, (question, of_live) in enumerate(asked)
         for sheet in context.sheets
     ]
+    return found + [each for sheet in context.sheets for each in _named(context, sheet)] if found else []
+
+
+def _named(context: Context, sheet: Sheet) -> Iterator[Answered]:
+    """Outputs that name a class, as those of the live version do for most images: rows that are 1 for that class."""
+    live = context.live.answers.get(sheet.whose, {}) if context.live else {}
+    for signature, outputs in context.survey.answers.get(sheet.whose, {}).items():
+        for alias, output in outputs.items():
+            other = live.get(signature, {}).get(alias)
+            if other is None or not output.words or not other.words:
+                continue
+            rows, live_rows = _as_rows(output, context.ours), _as_rows(other, context.theirs)
+            each = Answered(sheet.whose, sheet.images, sheet.labels, rows, sheet.live_labels, live_rows)
+            if 2 * each.live_right > len(sheet.images):
+                yield dataclasses.replace(each, where=str(Question(signature, alias)))
+
+
+def _as_rows(output: Output, classes: Sequence[str]) -> answers.Rows:
+    """One row for each word; the last column is for those that are no class."""
+    names = [*classes] if output.kind == "object" else [str(n) for n in range(len(classes))]
+    index = {name: n for n, name in enumerate(names)}
+    return np.eye(len(names) + 1)[[index.get(word, len(names)) for word in output.words]]
 
 
 def _answered(context: Context, sheet: Sheet, question: Question, of_live: Question | None, where: str) -> Answered:

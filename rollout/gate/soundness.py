@@ -25,6 +25,7 @@ _MOST_NAMED = 3
 class Context:
     """What the candidate is and answered, and what the live version answered, if there is one that did.
 
+    `ours` and `theirs` are the names of the candidate's classes and of the live version's.
     `lost_live` says that there is one, and that it does not answer here.
     """
 
@@ -32,6 +33,8 @@ class Context:
     survey: Survey
     sheets: Sequence[Sheet]
     live: Survey | None
+    ours: Sequence[str]
+    theirs: Sequence[str]
     manifest: manifest.Manifest | None
     replay: Replay | None
     operations: Sequence[str]
@@ -217,17 +220,14 @@ def _is_uneven(each: Mixed) -> bool:
 def _constant(context: Context, sheet: Sheet) -> Iterator[tuple[Question, Output]]:
     live = dict(_outputs(context.live, sheet)) if context.live else {}
     for name, each in context.survey.answers.get(sheet.whose, {}).items():
-        numbers = {
-            Question(name, alias): output
-            for alias, output in each.items()
-            if output.per_image and output.kind.startswith(_FLOATS) and not output.not_finite
-        }
-        dead = bool(numbers) and not any(output.varies for output in numbers.values())
-        for question, output in numbers.items():
-            classes = len(output.rows) > 0 and output.width > 1
+        judged = {Question(name, alias): one for alias, one in each.items() if one.per_image and not one.not_finite}
+        numbers = {question: one for question, one in judged.items() if one.kind.startswith(_FLOATS)}
+        dead = not any(one.varies for one in numbers.values())
+        for question, one in judged.items():
+            classes = len(one.rows) > 0 and one.width > 1
             moves = question in live and live[question].varies
-            if not output.varies and (dead or classes or moves):
-                yield question, output
+            if not one.varies and (moves or classes or (dead and question in numbers)):
+                yield question, one
 
 
 def _changes(each: Mixed) -> bool:

@@ -73,7 +73,7 @@ class Output:
 
     `width` is how many numbers it gives for each image, -1 when it gives no vector; `not_finite` are the images that
     got a NaN or an infinity; `mismatch` says how it differs from its declaration; `rows` is empty unless they were
-    asked for and each image got one.
+    asked for and each image got one, `words` unless each got a string or an integer.
     """
 
     kind: str
@@ -82,6 +82,7 @@ class Output:
     not_finite: tuple[int, ...]
     varies: bool
     rows: Rows
+    words: tuple[str, ...]
     mismatch: str
 
 
@@ -95,12 +96,15 @@ class _Output:
     not_finite: tuple[int, ...]
     varies: bool
     rows: str
+    words: tuple[str, ...]
     mismatch: str
 
     def read(self, images: int, classes: int) -> Output:
         """The output with its rows, one for each of `images`."""
         values = np.frombuffer(base64.b64decode(self.rows, validate=True), "<f8")
         shape = (images, classes) if len(values) else (0, 0)
+        if len(self.words) not in (0, images):
+            raise ValueError(f"{len(self.words)} words for {images} images")
         return Output(**{**dataclasses.asdict(self), "rows": values.reshape(shape)})
 
 

@@ -33,6 +33,7 @@ class Twist:
     """How a version differs from the good one."""
 
     change: Change = lambda logits, images, name: logits
+    names: tuple[str, ...] = (*CLASSES, "?")
     row_wise: tuple[str, ...] | None = None
     """With a manifest that declares these, else without one."""
 
@@ -55,7 +56,7 @@ def make(folder: Path, twist: Twist) -> None:
     def by_label(image_bytes_string):
         probabilities = tf.nn.softmax(answer(decoded(image_bytes_string), "serving_labels"))
         best = tf.argmax(probabilities, axis=-1)
-        return {"label": tf.gather(tf.constant([*CLASSES, "?"]), best), "probabilities": probabilities}
+        return {"label": tf.gather(tf.constant(twist.names), best), "probabilities": probabilities}
 
     encoded = tf.TensorSpec(None, tf.string, "image_bytes_string")
     calls = {
@@ -175,12 +176,14 @@ def twists() -> dict[str, Twist]:
         "constant_pixels": Twist(_only("serving_default", _constant)),
         "swapped_pixels": Twist(_only("serving_default", _swapped)),
         "by_heart": Twist(_by_heart),
+        "swapped_names": Twist(names=tuple(CLASSES[n] for n in SWAPPED)),
+        "one_name": Twist(names=("a",) * SIZE),
         "two_rows": Twist(_only("serving_default", _two_rows_of_three)),
         "hundredth": Twist(lambda logits, images, name: logits / 100),
         "by_size": Twist(_by_size),
-        "declared_by_size": Twist(_only("serving_labels", _by_size_as_factor), SIGNATURES),
-        "declared_by_company": Twist(_only("serving_default", _by_company), SIGNATURES),
-        "declared_random": Twist(_only("serving_labels", _random), SIGNATURES),
+        "declared_by_size": Twist(_only("serving_labels", _by_size_as_factor), row_wise=SIGNATURES),
+        "declared_by_company": Twist(_only("serving_default", _by_company), row_wise=SIGNATURES),
+        "declared_random": Twist(_only("serving_labels", _random), row_wise=SIGNATURES),
         "declares_another": Twist(row_wise=(*SIGNATURES, "serving_other")),
     }
 

@@ -84,10 +84,10 @@ def test_logits_of_another_number_of_classes_are_refused() -> None:
 
 def test_another_signature_is_compared_with_the_live_version_and_named_when_it_is_worse(settings: Settings) -> None:
     main = answered(100, 100, 100)
-    other = dataclasses.replace(answered(90, 100, 100), where="serving_default")
+    other = dataclasses.replace(answered(90, 100, 100), where="output_0 of serving_default")
     finding = answers.accuracy([main, other], settings)
     assert finding.verdict == "failed"
-    assert finding.detail.count("asked with serving_default") == 1
+    assert finding.detail.count("by output_0 of serving_default") == 1
     assert finding.figures == {
         "accuracy on the test": 1.0,
         "examples of the test": 100,
