@@ -49,8 +49,9 @@ def keep(model: Model, number: int) -> None:
 def _keep(model: Model, number: int, scratch: Path) -> None:
     source = find(model, None, without=number)
     old = heldout.read(source, scratch) if source else None
-    new = heldout.of_version(model.base_path / str(number))
-    if new is not None and (old is None or heldout.may_replace(new, old)):
+    brought = heldout.of_version(model.base_path / str(number))
+    new = heldout.affordable(brought) if brought is not None else None
+    if new is not None and new.examples and (old is None or heldout.may_replace(new, old)):
         return _write(model, new)
     if new is not None and old is not None and not heldout.same(new, old):
         output.line(f"the held-out set of {model.name} stays as it is: that of version {number} has fewer images")

@@ -22,7 +22,7 @@ FORMAT = 1
 
 _INDEX = "set.json"
 _MOST_BYTES = 64 << 20
-"""Of images, the first ones: what a version carries along must not fill the disk, nor the memory of who reads it."""
+"""Of images: what a version carries along must not fill the disk, nor the memory of who reads it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,14 +89,22 @@ def read_manifest(folder: Path) -> manifest.Manifest | None:
         return None
 
 
+def affordable(held_out: HeldOut) -> HeldOut:
+    """The set without what takes it above 64 MB: those images that fit, in their order."""
+    chosen, total = [], 0
+    for each in held_out.examples:
+        size = each.image.stat().st_size
+        if total + size <= _MOST_BYTES:
+            chosen.append(each)
+            total += size
+    return HeldOut(held_out.classes, tuple(chosen))
+
+
 def pack(held_out: HeldOut) -> bytes:
-    """The set as the content of a file; of many images the first that have 64 MB together."""
-    entries, total, file = [], 0, io.BytesIO()
+    """The set as the content of a file."""
+    entries, file = [], io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
         for number, each in enumerate(held_out.examples):
-            total += each.image.stat().st_size
-            if total > _MOST_BYTES:
-                break
             content = each.image.read_bytes()
             name = f"images/{number:04d}{each.image.suffix}"
             packed.writestr(name, content)

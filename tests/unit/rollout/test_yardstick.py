@@ -74,6 +74,24 @@ def test_a_new_set_takes_over_when_it_asks_no_less(
     assert [content.encode() for content, _ in kept(model, tmp_path)] == expected
 
 
+def test_what_is_too_large_to_keep_does_not_count(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set that asks no less only by images that are left out asks less."""
+    version(model.base_path / "1", [b"1", b"2"])
+    yardstick.keep(model, 1)
+    monkeypatch.setattr(heldout, "_MOST_BYTES", 10)
+    version(model.base_path / "2", [b"much too large", b"5"])
+    yardstick.keep(model, 2)
+    assert kept(model, tmp_path) == [("1", "a"), ("2", "b")]
+    version(model.base_path / "3", [b"much too large", b"6", b"7"])
+    yardstick.keep(model, 3)
+    assert kept(model, tmp_path) == [("6", "b"), ("7", "a")]
+    version(model.base_path / "4", [b"much too large"], ("x", "y"))
+    yardstick.keep(model, 4)
+    assert kept(model, tmp_path) == [("6", "b"), ("7", "a")]
+
+
 def test_without_a_kept_set_the_live_or_else_the_newest_one_with_a_set_is_taken(model: Model, tmp_path: Path) -> None:
     assert yardstick.find(model, None) is None
     yardstick.keep(model, 1)
