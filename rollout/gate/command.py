@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 from bundle import files, output
-from bundle.errors import RefusedVersion, UsageError
+from bundle.errors import RefusedVersion, UncheckedVersion, UsageError
 from bundle.settings import Settings
 from rollout import candidate, gate, yardstick
 from rollout import model as models
@@ -29,7 +29,10 @@ class Asked:
 
 
 def check(settings: Settings, asked: Asked) -> int:
-    """Print the report on a folder; exit status 0 when it would be published, that of RefusedVersion when not."""
+    """Print the report on a folder; exit status 0 when it would be published, that of RefusedVersion when not.
+
+    When it could not be finished it is that of UncheckedVersion: a person tries again when he thinks fit.
+    """
     folder = candidate.locate(asked.path)
     if folder is None:
         raise UsageError(f"{asked.path}: {candidate.examine(asked.path).problem}")
@@ -56,6 +59,8 @@ def check(settings: Settings, asked: Asked) -> int:
         output.line(json.dumps(report.document(), indent=1))
     else:
         _print(report, folder, live, asked.page)
+    if report.unchecked:
+        return UncheckedVersion.exit_status
     return 0 if report.passed else RefusedVersion.exit_status
 
 
@@ -81,5 +86,7 @@ def _print(report: gate.Report, folder: Path, live: Path | None, page: Path | No
         output.line(f"as a page: {page}")
     if report.passed:
         output.line("It would be published. Do it: make publish FROM=" + str(folder))
+    elif report.unchecked:
+        output.fail(report.reason)
     else:
         output.fail(f"it would be refused: {report.reason}")

@@ -20,8 +20,8 @@ from rollout.gate import answers, graph, heldout, layout, meaning, measuring, ro
 from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.answers import Answered
 from rollout.gate.heldout import HeldOut
-from rollout.gate.process import Died, Failed, Worker
-from rollout.gate.report import Finding, Report
+from rollout.gate.process import Died, Failed, Unfinished, Worker
+from rollout.gate.report import Finding, Report, Verdict
 from rollout.gate.signatures import common
 from rollout.gate.soundness import Context
 from rollout.gate.survey import Sheet, Survey
@@ -31,6 +31,7 @@ WARMUP = Path(manifest.FOLDER, "tf_serving_warmup_requests")
 
 _TIMED_IMAGES = 16
 _WARMUP_IMAGES = 32
+_TRY_AGAIN = "check it again when the machine has more time and memory to spare, or raise the limit"
 
 
 class Ended(Exception):
@@ -257,7 +258,7 @@ class Examination:
             except Failed as error:
                 told = f"{signature} cannot be asked without knowing what it takes: {error}"
             except Died as error:
-                self.add(Finding("latency", "failed", f"while its time was taken, {error}"))
+                self.add(Finding("latency", _verdict(error), f"while its time was taken, {error}"))
                 raise Ended from None
         return self.add(Finding("latency", "skipped", told))
 
@@ -267,8 +268,15 @@ class Examination:
         try:
             yield
         except (Died, Failed) as error:
-            self.add(Finding(check, "failed", f"{problem}: {error}", remedy))
+            verdict = _verdict(error)
+            remedy = remedy if verdict == "failed" else _TRY_AGAIN
+            self.add(Finding(check, verdict, f"{problem}: {error}", remedy))
             raise Ended from None
+
+
+def _verdict(error: Died | Failed) -> Verdict:
+    """Whether an end of the worker is the version's doing."""
+    return "unchecked" if isinstance(error, Unfinished) else "failed"
 
 
 def _write(made: MadeWarmup) -> Path:

@@ -86,7 +86,6 @@ def test_a_slow_version_is_refused_with_its_times(models: Path, settings: Settin
     [
         ("exits", "its process ended with status 0: "),
         ("aborts", "its process ended with signal 6 (SIGABRT): "),
-        ("hangs", "it took longer than 3 s (CHECK_TIMEOUT_SECONDS) and was killed"),
         ("hogs", "it took more than 1500 MB of memory (CHECK_MEMORY) and was killed"),
         ("writes", "PERMISSION_DENIED"),
     ],
@@ -94,8 +93,6 @@ def test_a_slow_version_is_refused_with_its_times(models: Path, settings: Settin
 def test_one_that_ends_or_takes_over_its_process_is_refused_and_nothing_else_notices(
     models: Path, settings: Settings, name: str, said: str
 ) -> None:
-    if name == "hangs":
-        settings = dataclasses.replace(settings, check_timeout_seconds=3)
     report = gate.run(models / name, models / "live", settings, allow_ops=["Abort", "SaveV2"])
     assert failures(report)["loads"].startswith(f"it does not load: {said}")
 
@@ -132,6 +129,13 @@ def test_a_graph_that_leaves_a_choice_is_refused_before_anything_is_run(
     report = gate.run(copy, models / "live", settings)
     assert "can be read in two ways: SavedModel has saved_model_schema_version twice" in report.reason
     assert report.findings[-1].name == "graph"
+
+
+def test_one_that_takes_too_long_is_neither_passed_nor_refused(models: Path, settings: Settings) -> None:
+    report = gate.run(models / "hangs", models / "live", dataclasses.replace(settings, check_timeout_seconds=3))
+    assert (report.passed, report.unchecked, failures(report)) == (False, True, {})
+    said = "it does not load: it took longer than 3 s (CHECK_TIMEOUT_SECONDS) and was killed"
+    assert report.reason == f"it could not be checked: {said}"
 
 
 def test_one_made_elsewhere_is_asked_the_live_version_s_examples_and_gets_warmup_requests(

@@ -106,3 +106,34 @@ def test_the_size_is_that_of_all_files(tmp_path: Path) -> None:
     version = make_version(tmp_path / "v", files=3, size=10)
     assert files.size_in_bytes(version) == sum(p.stat().st_size for p in version.rglob("*") if p.is_file())
     assert files.size_in_bytes(tmp_path / "missing") == 0
+
+
+CHURN = """
+import os, sys
+print("begun", flush=True)
+while True:
+    for k in range(20):
+        open(f"{sys.argv[1]}/{k}", "w").close()
+        os.makedirs(f"{sys.argv[1]}/d{k}/e", exist_ok=True)
+    for k in range(20):
+        os.rename(f"{sys.argv[1]}/{k}", f"{sys.argv[1]}/d{k}/e/{k}")
+        os.unlink(f"{sys.argv[1]}/d{k}/e/{k}")
+        os.removedirs(f"{sys.argv[1]}/d{k}/e")
+"""
+
+
+def test_measuring_goes_on_while_files_come_and_go(tmp_path: Path) -> None:
+    with killed_after(python(CHURN, tmp_path)) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "begun\n"
+        assert {files.size_in_bytes(tmp_path) for _ in range(2000)} == {0}
+        assert writer.poll() is None
+
+
+def test_measuring_leaves_out_what_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "up").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "file").write_bytes(b"123")
+    (tmp_path / "link").symlink_to("file")
+    assert files.size_in_bytes(tmp_path) == 6

@@ -37,3 +37,20 @@ def test_the_table_has_a_row_for_each_finding_and_the_remedy_below_what_failed()
     assert lines[2].strip() == "-> export it again"
     assert all(len(line) <= 116 for line in lines)
     assert lines[-1] == "noted    agreement    the same class in 39 of 40 answers"
+
+
+def test_what_could_not_be_finished_is_neither_passed_nor_refused() -> None:
+    late = Finding("loads", "unchecked", "it took longer than 3 s", "try again")
+    report = Report.of([FINDINGS[0], late])
+    assert (report.passed, report.unchecked) == (False, True)
+    assert report.reason == "it could not be checked: it took longer than 3 s"
+    assert report.document()["unchecked"] is True
+    assert report.table()[1:] == ["unchecked loads       it took longer than 3 s", " " * 22 + "-> try again"]
+
+
+def test_a_failure_refuses_whatever_else_could_not_be_finished() -> None:
+    report = Report.of([*FINDINGS, Finding("latency", "unchecked", "it took longer than 3 s")])
+    assert (report.passed, report.unchecked) == (False, False)
+    assert "it took longer than 3 s" not in report.reason
+    assert not Report.of(FINDINGS).unchecked
+    assert not Report.of(FINDINGS[:1]).unchecked
