@@ -131,6 +131,12 @@ class Options:
     base_path_map: str = _flag(
         "", "ours: FROM=TO,FROM=TO: a base_path that starts with FROM is read from TO on this machine"
     )
+    model_root: str = _flag(
+        "", "ours: folders that hold base paths, separated by commas: what is added there later can be read as well"
+    )
+    sandbox: str = _flag(
+        "on", "ours: `on` shuts models in: no file but theirs is read, none written, nobody reached; `off` does not"
+    )
     dynamic_batching: bool = _flag(
         True, "ours: run requests together that arrive while their signature is busy; adds no waiting"
     )

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from serving import memory, session
-from serving.errors import Code, ServingError, invalid
+from serving import memory, sandbox, session
+from serving.errors import Code, ServingError
 from serving.flags import CPUS, Options
 from serving.storage import Fingerprint, fingerprint, flush_caches
 from serving.textproto import from_os_error, read
@@ -69,8 +69,10 @@ class Loader:
         _check_folder(model, number, path)
         try:
             loaded = servable.load(path, self._load_options, model, number)
+        except ServingError as error:
+            raise sandbox.explained(error, path) from None
         except OSError as error:
-            raise from_os_error(error, error.filename or path) from None
+            raise sandbox.explained(from_os_error(error, error.filename or path), path) from None
         except MemoryError:
             raise ServingError(Code.RESOURCE_EXHAUSTED, f"Not enough memory to load {path}") from None
         if self._flush_caches:
@@ -179,17 +181,6 @@ def load_options(options: Options) -> LoadOptions:
     )
 
 
-def check_parallelism(options: Options) -> None:
-    """Refuse thread counts that contradict each other."""
-    apart = options.tensorflow_intra_op_parallelism or options.tensorflow_inter_op_parallelism
-    if options.tensorflow_session_parallelism and apart:
-        raise invalid(
-            "Either configure server_options.tensorflow_session_parallelism or"
-            " (server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism)"
-            " separately. You cannot configure all."
-        )
-
-
 def _session_config(options: Options) -> Any:
     if not options.tensorflow_session_config_file:
         return None
@@ -203,11 +194,9 @@ def _check_folder(model: str, number: int, path: Path) -> None:
         next(path.iterdir(), None)
     except OSError as error:
         cause = from_os_error(error, path)
-        raise ServingError(
-            cause.code,
-            "Error while attempting to reserve resources to load servable"
-            f" {{name: {model} version: {number}}}: {cause.message}",
-        ) from None
+        text = f"{{name: {model} version: {number}}}: {cause.message}"
+        failed = f"Error while attempting to reserve resources to load servable {text}"
+        raise sandbox.explained(ServingError(cause.code, failed), path) from None
 
 
 def _lower_priority() -> None:

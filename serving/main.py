@@ -52,10 +52,11 @@ def _serve(options: Options) -> int:
 
 
 def _run(options: Options, signals: Signals) -> int:
-    from serving import startup
+    from serving import sandbox, startup
 
     config = startup.check(options)
     startup.check_ports(options)
+    sandbox.enter(options, config)
     from serving.server import Server
 
     server = Server(options)

@@ -6,7 +6,7 @@ import errno
 import socket
 from typing import Any
 
-from serving import loading, textproto
+from serving import sandbox, textproto
 from serving.batching import parameters
 from serving.config import from_options
 from serving.errors import Code, ServingError, invalid
@@ -14,14 +14,18 @@ from serving.flags import Options
 
 
 def check(options: Options) -> Any:
-    """Return the ModelServerConfig to start with; raises ServingError for what the server cannot start with."""
+    """Return the ModelServerConfig to start with; raises ServingError for what the server cannot start with.
+
+    It starts no thread and imports nothing that does: the sandbox is entered after it.
+    """
     if not options.port and not options.grpc_socket_path:
         raise invalid("At least one of server_options.grpc_port or server_options.grpc_socket_path must be set.")
     if options.use_alts_credentials and options.ssl_config_file:
         raise invalid("Either use_alts_credentials must be false or ssl_config_file must be empty.")
     config = from_options(options)
     _check_batching(options)
-    loading.check_parallelism(options)
+    _check_parallelism(options)
+    sandbox.check(options)
     if options.ssl_config_file:
         textproto.read(options.ssl_config_file, textproto.SSLConfig)
     if options.monitoring_config_file:
@@ -56,6 +60,17 @@ def _check_port(flag: str, host: str, port: int) -> None:
             probe.listen()
         except OSError as error:
             raise port_error(flag, host, port, error) from None
+
+
+def _check_parallelism(options: Options) -> None:
+    """Refuse thread counts that contradict each other."""
+    apart = options.tensorflow_intra_op_parallelism or options.tensorflow_inter_op_parallelism
+    if options.tensorflow_session_parallelism and apart:
+        raise invalid(
+            "Either configure server_options.tensorflow_session_parallelism or"
+            " (server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism)"
+            " separately. You cannot configure all."
+        )
 
 
 def _check_batching(options: Options) -> None:

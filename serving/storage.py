@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundle.versions import parse_version
-from serving.errors import ServingError, not_found
+from serving import sandbox
+from serving.errors import Code, ServingError, not_found
 from serving.policy import Specific, VersionPolicy
 
 Fingerprint = int
@@ -31,6 +32,9 @@ def scan(model: str, base_path: Path, policy: VersionPolicy) -> Scan:
     try:
         names = [child.name for child in base_path.iterdir()]
     except OSError as error:
+        reason = sandbox.why_not(base_path) if isinstance(error, PermissionError) else ""
+        if reason:
+            raise ServingError(Code.PERMISSION_DENIED, f"{base_path}; Permission denied: {reason}") from None
         raise _unreadable(model, base_path, error) from None
     found, remarks = _versions(base_path, names)
     if isinstance(policy, Specific):

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from google.protobuf.message import Message
 
+from serving import reader
 from serving.errors import Code, ServingError, invalid
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def read(path: str | Path, message_class: type[M]) -> M:
     does not parse; where it does not parse is logged.
     """
     try:
-        data = Path(path).read_bytes()
+        data = reader.read(path)
     except OSError as error:
         raise from_os_error(error, path) from None
     if not data:
