@@ -184,6 +184,12 @@ class Settings:
         whole(1, 7200),
         "When a container that does not stop is killed; must be longer than DRAIN_SECONDS.",
     )
+    sandbox: str = _setting(
+        _SERVER,
+        "on",
+        one_of("on", "off"),
+        "Whether models are shut in (our engine): they read their own files, write none and reach nobody.",
+    )
 
     drop_quiet_seconds: float = _setting(
         _DROP,

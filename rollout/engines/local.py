@@ -92,6 +92,8 @@ class LocalEngine(Engine):
             f"--monitoring_config_file={settings.root / _MONITORING_CONFIG}",
             "--allow_version_labels_for_unavailable_models=true",  # Or it would not start again during a canary.
             f"--base_path_map={CONTAINER_MODELS}={settings.models_dir}",
+            f"--model_root={settings.models_dir}",  # So that models that are added later can be read.
+            f"--sandbox={settings.sandbox}",
             f"--drain_timeout_seconds={settings.drain_seconds}",
         ]
 

@@ -88,6 +88,7 @@ class Stack:
             f"--model_config_file={self.root / 'models.config'}",
             "--max_num_load_retries=0",
             f"--base_path_map={CONTAINER_MODELS}={self.root / 'models'}",
+            f"--model_root={self.root / 'models'}",
         ]
         log = (self.root / "server.log").open("a")
         self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, text=True)

@@ -63,6 +63,7 @@ class Engine:
             "serving.main",
             f"--port={self.grpc_port}",
             f"--rest_api_port={self.rest_port}",
+            f"--model_root={log.parent.parent}",  # Tests add models while it runs, in folders of their own.
             *flags,
         ]
         with log.open("wb") as file:
