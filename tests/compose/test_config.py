@@ -60,13 +60,13 @@ def config(files: list[str] | ComposeEngine) -> dict[str, Any]:
 
 @pytest.mark.parametrize("files", FILES, ids=" + ".join)
 def test_it_is_valid_with_nothing_set(files: list[str]) -> None:
-    assert set(config(files)["services"]) == {"server", "watcher", "gate", "trainer"}
+    assert set(config(files)["services"]) == {"server", "config", "watcher", "gate", "trainer"}
 
 
 @pytest.mark.parametrize("engine", ["cpu", "embedded", "gpu"])
 def test_it_is_valid_with_what_each_engine_sets(root: Path, engine: str) -> None:
     given = ComposeEngine(load(root), engine)
-    assert set(config(given)["services"]) == {"server", "watcher", "gate", "trainer"}
+    assert set(config(given)["services"]) == {"server", "config", "watcher", "gate", "trainer"}
 
 
 def gpu_devices(root: Path, **settings: str) -> list[dict[str, Any]]:

@@ -21,7 +21,8 @@ FILES = ("compose.yaml", "compose.gpu.yaml")
 TEXTS = {name: (PROJECT / name).read_text(encoding="utf-8") for name in FILES}
 BASE: dict[str, Any] = yaml.safe_load(TEXTS["compose.yaml"])
 GPU: dict[str, Any] = yaml.safe_load(TEXTS["compose.gpu.yaml"])
-SERVICES = ("server", "watcher", "gate", "trainer")
+SERVICES = ("server", "config", "watcher", "gate", "trainer")
+RUN_MODELS = ("server", "gate", "trainer")
 DEFAULTS = {row.name: row.default for row in table()}
 NOT_SETTINGS = {"BUNDLE_UID", "BUNDLE_GID", "SERVER_IMAGE", "TRAINER_NETWORK"}
 VARIABLE = re.compile(r"(?<!\$)\$\{([^}:]*)(?::-([^}]*))?\}")
@@ -80,7 +81,7 @@ def test_logs_are_rotated_and_memory_is_limited(service: str) -> None:
     assert re.fullmatch(r"\d+m", options["max-size"])
     assert int(options["max-file"]) >= 2
     number, unit = re.fullmatch(r"(\d+)([kmg])", facts["mem_limit"]).groups()  # type: ignore[union-attr]
-    assert int(number) * BYTES[unit] >= 2**30
+    assert int(number) * BYTES[unit] >= (2**26 if service == "config" else 2**30)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -95,7 +96,7 @@ def test_the_server_is_given_longer_than_it_drains() -> None:
     assert int(grace.removesuffix("s")) > int(DEFAULTS["DRAIN_SECONDS"])
 
 
-@pytest.mark.parametrize("service", ["server", "watcher", "gate"])
+@pytest.mark.parametrize("service", ["server", "config", "watcher", "gate"])
 def test_every_service_that_stays_has_a_health_check_with_all_its_times(service: str) -> None:
     check = BASE["services"][service]["healthcheck"]
     assert check["test"][0] == "CMD"
@@ -144,18 +145,59 @@ def mounts(service: str) -> dict[str, str]:
     return found
 
 
-def test_the_server_cannot_write_and_nobody_can_write_the_code() -> None:
+def sources(service: str) -> dict[str, str]:
+    """Target of each mount to what is mounted there."""
+    return {volume.split(":")[1]: volume.split(":")[0] for volume in PLAIN["services"][service]["volumes"]}
+
+
+def test_each_service_sees_the_folders_that_it_works_on() -> None:
     assert mounts("server") == {"/models": "ro", "/bundle": "ro"}
-    assert {mounts(service)["/bundle"] for service in SERVICES} == {"ro"}
-    assert mounts("trainer")["/data"] == "ro"
     mine = {"/models": "rw", "/drop": "rw", "/quarantine": "rw", "/releases": "rw"}
     assert mounts("watcher") == {**mine, "/gate": "rw", "/bundle": "ro"}
+    made = {"/models": "rw", "/quarantine": "rw", "/releases": "rw", "/runs": "rw"}
+    assert mounts("trainer") == {**made, "/data": "ro", "/bundle/models.config": "ro"}
+
+
+def test_only_the_one_that_copies_models_config_sees_the_project() -> None:
+    """It has no network, no model and no code of ours: there is nobody whom it could tell."""
+    assert mounts("config") == {"/project": "ro", "/bundle": "rw"}
+    assert [name for name in SERVICES if "." in sources(name).values()] == ["config"]
+    assert BASE["services"]["config"]["network_mode"] == "none"
+    assert {sources(name)["/bundle"] for name in ("server", "config", "watcher", "gate")} == {"config"}
+    assert sources("trainer")["/bundle/models.config"] == "./models.config"
+    assert BASE["services"]["config"]["image"] == BASE["services"]["server"]["image"]  # It is there in any case.
+
+
+@pytest.mark.parametrize("service", ["server", "watcher", "gate"])
+def test_they_start_once_models_config_is_there(service: str) -> None:
+    assert BASE["services"][service]["depends_on"]["config"] == {"condition": "service_healthy"}
+
+
+def test_nobody_on_the_network_reaches_anybody_outside() -> None:
+    assert BASE["networks"] == {"default": {"driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": "false"}}}
+    for service in SERVICES:
+        facts = PLAIN["services"][service]
+        assert facts.get("network_mode") == "none" or facts["dns"] == ["127.0.0.1"], service
+        assert "networks" not in facts
+
+
+@pytest.mark.parametrize("service", RUN_MODELS)
+def test_who_runs_models_cannot_see_settings_or_history(service: str) -> None:
+    seen = set(sources(service).values())
+    assert not seen & {".", "./.env", "./.git", "./.run"}
+    if service != "trainer":
+        assert not seen & {"./quarantine", "./releases", "./runs", "./data"}
 
 
 def test_the_gate_reaches_nobody_and_can_only_answer() -> None:
     facts = BASE["services"]["gate"]
     assert facts["network_mode"] == "none"
     assert mounts("gate") == {"/models": "ro", "/drop": "ro", "/gate": "rw", "/bundle": "ro"}
+    assert {name for name in facts["environment"] if name in DEFAULTS} == {
+        "MODELS_DIR",
+        "SERVING_CPU_IMAGE",
+        "SERVING_GPU_IMAGE",
+    }  # fmt: skip - all else comes with each request
     folder = facts["entrypoint"][-1]
     assert BASE["services"]["watcher"]["environment"]["GATE_DIR"] == folder
     assert f"{folder}/alive" in facts["healthcheck"]["test"][-1]
@@ -260,14 +302,22 @@ def test_the_trainer_gets_every_setting_of_a_training() -> None:
     given = BASE["services"]["trainer"]["environment"]
     assert {row.name for row in table() if row.scope == TRAINER} - set(given) == set()
     targets = mounts("trainer")
-    for name in ("MODELS_DIR", "QUARANTINE_DIR", "RUNS_DIR", "DATA_DIR"):
+    for name in ("MODELS_DIR", "QUARANTINE_DIR", "RELEASES_DIR", "RUNS_DIR", "DATA_DIR"):
         assert given[name] in targets
 
 
 def test_the_watcher_gets_the_settings_of_a_rollout() -> None:
     given = BASE["services"]["watcher"]["environment"]
     wanted = {name for name in DEFAULTS if name.startswith(("DROP_", "CHECK_", "MAX_", "MIN_", "READY_", "WATCH_"))}
-    assert wanted | {"KEEP_VERSIONS", "MODELS_DIR", "QUARANTINE_DIR", "REST_PORT", "GRPC_PORT"} <= set(given)
+    assert wanted | {
+        "ENGINE",
+        "SERVER_MEMORY",
+        "KEEP_VERSIONS",
+        "MODELS_DIR",
+        "QUARANTINE_DIR",
+        "REST_PORT",
+        "GRPC_PORT",
+    } <= set(given)
     for name in ("MODELS_DIR", "DROP_DIR", "QUARANTINE_DIR", "RELEASES_DIR"):
         assert given[name] in mounts("watcher")
 
@@ -285,7 +335,7 @@ def test_the_server_gets_the_flags_that_the_plain_process_gets(defaults: Any) ->
     shared = set(compose) & set(local)
     assert {flag: compose[flag] for flag in shared} == {flag: local[flag] for flag in shared}
     # What only one of them knows is what differs between a container and a process, or has an effect in one only.
-    assert set(local) - shared == {"host", "base_path_map", "drain_timeout_seconds"}
+    assert set(local) - shared == {"host", "base_path_map", "drain_timeout_seconds", "model_root", "sandbox"}
     assert set(compose) - shared == {"num_load_threads", "enable_profiler", "per_process_gpu_memory_fraction"}
 
 
@@ -300,6 +350,17 @@ def test_files_that_the_server_is_told_of_exist() -> None:
     for value in flags(BASE["services"]["server"]["command"]).values():
         if value.startswith("/bundle/"):
             assert (PROJECT / value.removeprefix("/bundle/")).is_file()
+
+
+def test_our_own_image_gives_the_server_what_the_real_one_has_no_flags_for() -> None:
+    dockerfile = (PROJECT / "serving" / "Dockerfile").read_text(encoding="utf-8")
+    for flag in (
+        "--model_root=/models",
+        '--sandbox="${SANDBOX:-on}"',
+        '--drain_timeout_seconds="${DRAIN_SECONDS:-30}"',
+    ):
+        assert flag in dockerfile
+    assert {"SANDBOX", "DRAIN_SECONDS"} <= set(BASE["services"]["server"]["environment"])
 
 
 def test_the_server_is_started_without_a_shell() -> None:
