@@ -72,6 +72,13 @@ class Stack(Bundle):
         with client() as engine:
             return list(engine.containers.list(all=True, filters={"label": [f"{LABEL}={self.project}", *labels]}))
 
+    def network(self) -> Any:
+        """The one network of this project."""
+        with client() as engine:
+            (found,) = engine.networks.list(filters={"label": f"{LABEL}={self.project}"})
+            found.reload()
+            return found
+
     def leftovers(self) -> list[str]:
         """Names of the containers, networks and volumes that bear this project's label."""
         mine = {"label": f"{LABEL}={self.project}"}

@@ -5,6 +5,7 @@ The tests of this module are one story and run in their order.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -18,11 +19,12 @@ from bundle import manifest
 from tests.compose.stack import Stack
 from tests.compose.traffic import traffic
 from tests.e2e.conftest import MODEL, ROOT, until
+from tests.engine.made import made_once
 
 pytestmark = pytest.mark.docker
 
-SERVICES = ("server", "watcher", "gate")
-SECOND = "Second"
+SERVICES = ("server", "config", "watcher", "gate")
+SECOND, SPY = "Second", "Spy"
 
 
 @pytest.fixture(scope="module", params=["embedded", "cpu"])
@@ -91,6 +93,27 @@ def test_candidates_are_run_without_network_and_cannot_write_versions(serving: S
     assert mounts == {"/models": False, "/drop": False, "/bundle": False, "/gate": True}
 
 
+@pytest.mark.parametrize("service", ["server", "watcher", "gate"])
+def test_where_models_or_requests_come_in_there_are_no_settings_and_no_project(serving: Stack, service: str) -> None:
+    (serving.root / ".git").mkdir(exist_ok=True)
+    container = serving.container(service)
+    assert (serving.root / ".env").stat().st_size > 0
+    assert sorted(container.exec_run(["ls", "-A", "/bundle"])[1].split()) == [b".env", b"models.config", b"serving"]
+    assert container.exec_run(["cat", "/bundle/.env"]) == (0, b"")
+    found = container.exec_run(["find", "/", "-path", "/proc", "-prune", "-o", "-name", ".git", "-print"])[1]
+    assert b".git" not in found.replace(b"find: ", b"")
+    assert serving.container("config").exec_run(["ls", "-d", "/project/.git"])[0] == 0  # It can be found.
+
+
+@pytest.mark.parametrize("service", ["server", "watcher"])
+def test_no_address_is_translated_and_no_name_outside_is_known(serving: Stack, service: str) -> None:
+    container = serving.container(service)
+    network = serving.network()
+    assert network.attrs["Options"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+    assert container.exec_run(["getent", "hosts", "server"])[0] == 0
+    assert container.exec_run(["getent", "hosts", "example.com"])[0] != 0
+
+
 def test_the_server_sees_the_models_read_only(serving: Stack) -> None:
     mounts = {mount["Destination"]: mount["RW"] for mount in serving.container("server").attrs["Mounts"]}
     assert mounts == {"/models": False, "/bundle": False}
@@ -151,6 +174,35 @@ def test_an_edit_of_models_config_by_rename_adds_a_model(serving: Stack) -> None
     until(lambda: requests.get(url, timeout=10).status_code == 200, "the second model")
     until(lambda: '"state": "AVAILABLE"' in requests.get(url, timeout=10).text, "the second model to be AVAILABLE")
     assert serving.available(), "the first model went away"
+
+
+def test_a_model_reads_and_writes_nothing_of_the_container(
+    serving: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    spies = made_once("tests.engine.spying_models", tmp_path_factory)
+    shutil.copytree(spies / "spy", serving.root / "models" / SPY / "1")
+    text = (serving.root / "models.config").read_text()
+    entry = f'config {{ name: "{SPY}" base_path: "/models/{SPY}" model_platform: "tensorflow" }}\n}}'
+    (serving.root / "models.config").write_text(entry.join(text.rsplit("}", 1)))
+    url = f"{serving.url}/v1/models/{SPY}"
+    until(lambda: '"state": "AVAILABLE"' in requests.get(url, timeout=10).text, "the model to be AVAILABLE")
+    if "The sandbox cannot keep models from" not in serving.engine.server_log():
+        for path in ("/etc/passwd", "/bundle/models.config", "/proc/self/environ", "/proc/1/environ"):
+            assert "Permission denied" in told(url, "read", path)
+    for path in ("/models/x", f"/models/{SPY}/1/x", "/bundle/x", "/usr/x", "/tmp/x", "x"):
+        for signature in ("save", "write"):
+            assert re.search("Permission denied|Read-only file system", told(url, signature, path))
+    assert not list((serving.root / "models").rglob("x*"))
+    (serving.root / "models.config").write_text(text)
+
+
+def told(url: str, signature: str, path: str) -> str:
+    """What the model answers to a path; an error."""
+    encoded = {"b64": base64.b64encode(path.encode()).decode()}
+    body = {"signature_name": signature, "instances": [encoded]}
+    answer = requests.post(f"{url}:predict", json=body, timeout=30)
+    assert answer.status_code != 200
+    return answer.text
 
 
 def test_a_broken_models_config_harms_nobody(serving: Stack) -> None:
