@@ -16,6 +16,7 @@ from bundle.errors import BundleError, RefusedVersion, UsageError
 from bundle.publish import Version
 from bundle.versions import highest_ever
 from rollout import gate, labels, ledger, observe, probe, reconcile, retention, rollback, waiting, yardstick
+from rollout.client import Unreachable
 from rollout.interrupt import Interruption
 from rollout.model import Model
 
@@ -81,7 +82,8 @@ def release(model: Model, order: Order) -> Version:
 def serve(model: Model, number: int, order: Order) -> None:
     """Return once the version is AVAILABLE and answers as its manifest says; else take it back and raise.
 
-    Without a server there is nobody to ask.
+    Raises NotSeen, and leaves the version where it is, when it is the server that does not answer. Without a server
+    there is nobody to ask.
     """
     if model.client is None:
         return yardstick.keep(model, number)
@@ -92,6 +94,8 @@ def serve(model: Model, number: int, order: Order) -> None:
     except (waiting.LoadFailed, probe.WrongAnswers) as error:
         _still_there(model, number)
         raise _taken_back(model, number, order, str(error)) from error
+    except (waiting.NotSeen, Unreachable) as error:
+        raise waiting.NotSeen(f"version {number} is published, but nobody saw it answer: {error}") from error
     model.ledger.append(ledger.AVAILABLE, number, origin=order.origin, figures=observe.snapshot(model))
     yardstick.keep(model, number)
     output.step(f"{model.name} version {number} is AVAILABLE at {client.rest_url}")
@@ -110,8 +114,19 @@ def watch(model: Model, number: int, before: observe.Counters | None, interrupti
         if model.live() != number:
             output.warn(f"version {number} was taken out while it was watched")
     except observe.Breach as breach:
+        raise RefusedVersion(_rolled_back(model, number, breach)) from breach
+    except Unreachable as error:
+        raise waiting.NotSeen(
+            f"version {number} is live, but how it does is not known: while it was watched, {error}"
+        ) from error
+
+
+def _rolled_back(model: Model, number: int, breach: observe.Breach) -> str:
+    try:
         back = rollback.roll_back(model, None, f"automatic: {breach}")
-        raise RefusedVersion(f"version {number} was rolled back to {back}: {breach}") from breach
+    except waiting.NotSeen as error:
+        return f"version {number} was taken out: {breach}; {error}"
+    return f"version {number} was rolled back to {back}: {breach}"
 
 
 def _gate(model: Model, order: Order, staged: Path) -> gate.Report:
@@ -179,7 +194,10 @@ def _check_number(model: Model, order: Order) -> None:
 
 
 def _still_there(model: Model, number: int) -> None:
-    model.check_alive()
+    try:
+        model.check_alive()
+    except BundleError as error:
+        raise waiting.NotThere(str(error)) from error
     if not (model.base_path / str(number)).is_dir():
         raise BundleError(f"version {number} was taken out of {model.base_path} by somebody else")
 
