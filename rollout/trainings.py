@@ -201,6 +201,8 @@ def deliver(model: Model, name: str) -> None:
                 labels.require_none(model)
             if mine and not has_watcher(model.base_path):
                 release(model, name)
+                if model.client is None:
+                    output.line("no server was asked: none runs, or none is seen from here; to serve it: make up")
                 return None
         if time.monotonic() - said > _SAY_AGAIN_S:
             said = time.monotonic()
