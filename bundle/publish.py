@@ -24,6 +24,8 @@ HIDDEN_PREFIX = ".withdrawn-"
 RETIRED_PREFIX = ".retired-"
 TRAINED_PREFIX = ".trained-"
 """A finished training in a base path: whole and on disk, kept until it is released or refused."""
+CLAIM_PREFIX = ".releasing-"
+"""A lock file beside a training, held by whoever releases it, also before it is there."""
 LOCK_NAME = ".publish.lock"
 _ARRIVING_PREFIX = ".arriving-"
 
@@ -120,6 +122,10 @@ def sweep(base_path: Path, quarantine: Path) -> None:
             files.remove(leftover)
     for hidden in base_path.glob(f"{HIDDEN_PREFIX}*"):
         _finish_withdrawal(hidden, quarantine)
+    for claim in base_path.glob(f"{CLAIM_PREFIX}*"):
+        with files.try_lock(claim) as nobodys:
+            if nobodys:
+                claim.unlink(missing_ok=True)
 
 
 def _finish_withdrawal(hidden: Path, quarantine: Path) -> None:

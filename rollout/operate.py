@@ -100,7 +100,7 @@ def _train_and_release(engine: Engine, released_to: model.Model, arguments: Sequ
     labels.require_none(released_to)  # Before the minutes that a training takes.
     base_path, name = released_to.base_path, trainings.new_name()
     publish.prepare(base_path)
-    with trainings.claimed(base_path, name):
+    with trainings.to_itself(base_path, name):
         where = ["--models-dir", str(released_to.settings.models_dir), "--staged-as", name]
         status = engine.train([*arguments, *where])
         if status == 0:

@@ -19,7 +19,7 @@ from pathlib import Path
 from bundle import files, output, publish
 from bundle.errors import BundleError, RefusedVersion, UncheckedVersion
 from bundle.models_config import base_path_of
-from bundle.publish import TRAINED_PREFIX, Version
+from bundle.publish import CLAIM_PREFIX, TRAINED_PREFIX, Version
 from bundle.settings import Settings
 from rollout import labels, ledger, stack
 from rollout import model as models
@@ -32,7 +32,6 @@ from rollout.postponed import Postponed, Postponements, tries_over
 ORIGIN = "training"
 KEPT = "trained"
 """Folder of a run that holds its training as long as it is not staged."""
-_CLAIM_PREFIX = ".releasing-"
 _WATCHER_LOCK = ".drop-watcher.lock"
 _PAUSE_S = 0.2
 _SAY_AGAIN_S = 60.0
@@ -121,7 +120,7 @@ def has_watcher(base_path: Path) -> bool:
 @contextlib.contextmanager
 def claimed(base_path: Path, name: str) -> Iterator[bool]:
     """Have the training of that name to oneself, for as long as the block runs; False when another process has."""
-    path = base_path / f"{_CLAIM_PREFIX}{name}"
+    path = base_path / f"{CLAIM_PREFIX}{name}"
     with files.try_lock(path) as mine:
         try:
             yield mine
@@ -130,9 +129,20 @@ def claimed(base_path: Path, name: str) -> Iterator[bool]:
                 path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def to_itself(base_path: Path, name: str) -> Iterator[None]:
+    """The same, after who is at it already."""
+    while True:
+        with claimed(base_path, name) as mine:
+            if mine:
+                yield
+                return
+        time.sleep(_PAUSE_S)
+
+
 def is_claimed(base_path: Path, name: str) -> bool:
     """Whether somebody is at the training of that name; changes nothing."""
-    path = base_path / f"{_CLAIM_PREFIX}{name}"
+    path = base_path / f"{CLAIM_PREFIX}{name}"
     return path.is_file() and files.is_held(path)
 
 
@@ -177,12 +187,8 @@ def kept(model: Model, name: str) -> Iterator[None]:
 
 def release_now(model: Model, name: str, order: releases.Order | None = None) -> Version:
     """Release a staged training in this process, after who is at it already; says where it is when that fails."""
-    with kept(model, name):
-        while True:
-            with claimed(model.base_path, name) as mine:
-                if mine:
-                    return release(model, name, order)
-            time.sleep(_PAUSE_S)
+    with kept(model, name), to_itself(model.base_path, name):
+        return release(model, name, order)
 
 
 def deliver(model: Model, name: str) -> None:
