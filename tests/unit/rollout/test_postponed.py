@@ -277,7 +277,7 @@ def test_commands_say_it_and_change_nothing(command: str, model: Model, tmp_path
 def test_a_dry_run_says_it_too(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_version(tmp_path / "source")
     arguments = argparse.Namespace(
-        source=source, version=None, dry_run=True, allow_signature_change=False, allow_unmeasured=False
+        source=source, version=None, dry_run=True, allow_signature_change=False, allow_unmeasured=False, allow_ops=[]
     )
     monkeypatch.setattr(models, "find", lambda _: model)
     with pytest.raises(UncheckedVersion, match="could not be checked"):
