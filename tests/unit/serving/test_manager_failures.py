@@ -172,7 +172,7 @@ def test_a_regular_file_fails_in_the_real_words(new_manager: NewManager, base: P
 def test_unexpected_errors_become_the_status_too(
     new_manager: NewManager, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(path: Path, options: object) -> None:
+    def crash(*_: object) -> None:
         raise RuntimeError("boom")
 
     make_version(base, "1")
