@@ -53,12 +53,8 @@ def publish(engine: Engine, base: Path, work: Path) -> Published:
     assert isinstance(engine, NetworkEngine)
     appeared: list[float] = []
     began = time.monotonic()
-    version = publishing.publish(
-        savedmodels.folder(engine.model),
-        base,
-        work / "quarantine",
-        numbered=lambda _: appeared.append(time.monotonic()),
-    )
+    with publishing.staged(savedmodels.folder(engine.model), base, work / "quarantine") as copy:
+        version = publishing.go_live(copy, base, work / "quarantine", lambda _: appeared.append(time.monotonic()))
     deadline = time.monotonic() + _DEADLINE_S
     while not engine.is_available(version.number):
         if time.monotonic() > deadline:

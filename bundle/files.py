@@ -92,6 +92,35 @@ def lock(path: Path, taken: Callable[[], None] = lambda: None) -> Iterator[None]
 
 
 @contextlib.contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` alone unless somebody else does, who may remove it; says whether it is held.
+
+    The kernel frees it when its holder dies.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, FILE_MODE)  # It may be another user's.
+    try:
+        yield _locks(descriptor) and _is_at(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is still the one at `path`: who held it before may have removed it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Mark `folder` as in use by this process; the kernel takes the mark away when the process dies."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -106,12 +135,9 @@ def is_held(path: Path) -> bool:
     """Whether a process that is alive has marked `path` as in use."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _locks(descriptor)
     finally:
         os.close(descriptor)
-    return False
 
 
 def size_in_bytes(folder: Path) -> int:

@@ -22,6 +22,10 @@ from bundle.versions import HIGH_WATER, highest_ever, parse_version, version_fol
 STAGING_PREFIX = ".staging-"
 HIDDEN_PREFIX = ".withdrawn-"
 RETIRED_PREFIX = ".retired-"
+TRAINED_PREFIX = ".trained-"
+"""A finished training in a base path: whole and on disk, kept until it is released or refused."""
+CLAIM_PREFIX = ".releasing-"
+"""A lock file beside a training, held by whoever releases it, also before it is there."""
 LOCK_NAME = ".publish.lock"
 _ARRIVING_PREFIX = ".arriving-"
 
@@ -36,25 +40,19 @@ class Version:
     path: Path
 
 
-def publish(source: Path, base_path: Path, quarantine: Path, numbered: Numbered | None = None) -> Version:
-    """Copy `source` and publish the copy as the next version, whole or not at all.
-
-    The number is the highest ever used plus one: deleted and quarantined versions count, so that a number
-    never means two things. What killed publishers left behind is swept.
-    """
-    with staged(source, base_path, quarantine) as copy:
-        return go_live(copy, base_path, quarantine, numbered)
-
-
 @contextlib.contextmanager
 def staged(source: Path, base_path: Path, quarantine: Path) -> Iterator[Path]:
     """A copy of `source` on disk in `base_path`, under a name that no server looks at; gone after the block.
 
-    The kernel holds a lock on it for as long as this process lives, so that nobody else sweeps it.
+    The kernel holds a lock on it for as long as this process lives, so that nobody else sweeps it. A training that is
+    staged there already is not copied, and stays when the block does not give it another name.
     """
     if not (source / "saved_model.pb").is_file():
         raise UsageError(f"{source} holds no saved_model.pb; give the folder of one SavedModel version")
     prepare(base_path)
+    if training_name(source, base_path) is not None:
+        yield source
+        return
     with contextlib.ExitStack() as stack:
         with _explained(source, base_path), files.lock(base_path / LOCK_NAME):
             sweep(base_path, quarantine)
@@ -64,6 +62,21 @@ def staged(source: Path, base_path: Path, quarantine: Path) -> Iterator[Path]:
         with _explained(source, base_path):
             _copy(source, folder)
         yield folder
+
+
+def stage_training(source: Path, base_path: Path, quarantine: Path, name: str) -> Path:
+    """Copy a finished training into `base_path`, where it appears whole and waits for its release; returns the copy."""
+    target = base_path / f"{TRAINED_PREFIX}{name}"
+    with staged(source, base_path, quarantine) as copy, _explained(source, base_path):
+        copy.rename(target)
+        files.fsync(base_path)
+    return target
+
+
+def training_name(folder: Path, base_path: Path) -> str | None:
+    """The name that `folder` was staged under as a training, None when it is none of `base_path`."""
+    here = folder.parent.resolve() == base_path.resolve()
+    return folder.name.removeprefix(TRAINED_PREFIX) if here and folder.name.startswith(TRAINED_PREFIX) else None
 
 
 def go_live(
@@ -109,6 +122,10 @@ def sweep(base_path: Path, quarantine: Path) -> None:
             files.remove(leftover)
     for hidden in base_path.glob(f"{HIDDEN_PREFIX}*"):
         _finish_withdrawal(hidden, quarantine)
+    for claim in base_path.glob(f"{CLAIM_PREFIX}*"):
+        with files.try_lock(claim) as nobodys:
+            if nobodys:
+                claim.unlink(missing_ok=True)
 
 
 def _finish_withdrawal(hidden: Path, quarantine: Path) -> None:

@@ -210,6 +210,13 @@ class Settings:
         whole(1, 3600),
         "How long a version may take altogether to load and to answer in its check.",
     )
+    check_retry_seconds: float = _setting(
+        _GATE,
+        "60",
+        real(0.1, 86400),
+        "Pause before a version whose check took too much time or memory is checked again; the next one is five times "
+        "as long. After three tries it is refused.",
+    )
     check_memory: str = _setting(
         _GATE, "4g", _memory, "Memory that the process that checks a version may take before it is killed."
     )

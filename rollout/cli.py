@@ -45,6 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     add("restart", _restart, "stop and start the server")
     train = add("train", _train, "train and publish the next version, and see it served")
     train.add_argument("trainer_arguments", nargs="*", help="flags of `trainer train`, behind --")
+    release = add("release", _release, "release a training that `trainer train` has staged; it calls this itself")
+    release.add_argument("name", metavar="NAME", help="what follows `.trained-` in the name of its folder")
     add("status", _status, "what is served, what is in drop and in quarantine")
     logs = add("logs", _logs, "the log of the server and the drop watcher")
     logs.add_argument("--no-follow", action="store_true", help="end after what is there, also on a terminal")
@@ -175,6 +177,12 @@ def _train(settings: Settings, arguments: argparse.Namespace) -> int:
     from rollout import operate
 
     return operate.train(settings, arguments.trainer_arguments)
+
+
+def _release(settings: Settings, arguments: argparse.Namespace) -> int:
+    from rollout import commands
+
+    return commands.release_training(settings, arguments.name)
 
 
 def _status(settings: Settings, _: argparse.Namespace) -> int:

@@ -12,13 +12,22 @@ import requests
 from bundle.errors import BundleError
 
 TIMEOUT_S = 30.0
+STATUS_TIMEOUT_S = 5.0  # The server answers about its status from memory.
 METRICS_PATH = "/monitoring/prometheus/metrics"  # As serving/monitoring.config says.
 
 _T = TypeVar("_T")
 
 
 class Unreachable(BundleError):
-    """Nothing answers at the server's address."""
+    """There was no answer from the server's address: what it serves is not known."""
+
+
+class NothingListens(Unreachable):
+    """No server is there."""
+
+
+class NoAnswer(Unreachable):
+    """Something takes connections at the address and did not answer, or not in time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +47,11 @@ class Client:
     host: str
     rest_port: int
     grpc_port: int
+    timeout_s: float = TIMEOUT_S
+
+    def within(self, timeout_s: float) -> Client:
+        """The same client with at most `timeout_s` seconds for an answer."""
+        return dataclasses.replace(self, timeout_s=min(self.timeout_s, timeout_s))
 
     @property
     def rest_url(self) -> str:
@@ -96,9 +110,10 @@ class Client:
         with grpc.insecure_channel(self.grpc_address, no_proxy) as channel:
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             try:
-                reply = stub.Predict(request, timeout=TIMEOUT_S)
+                reply = stub.Predict(request, timeout=self.timeout_s)
             except grpc.RpcError as error:
-                kind = Unreachable if error.code() is grpc.StatusCode.UNAVAILABLE else BundleError
+                kinds = {grpc.StatusCode.UNAVAILABLE: NothingListens, grpc.StatusCode.DEADLINE_EXCEEDED: NoAnswer}
+                kind = kinds.get(error.code(), BundleError)
                 raise kind(f"gRPC at {self.grpc_address}: {error.code().name} {error.details()}") from error
         return [float(value) for value in reply.outputs["output_0"].float_val]
 
@@ -115,9 +130,24 @@ class Client:
         try:
             with requests.Session() as session:
                 session.trust_env = False  # A proxy from the environment is for the internet, not for our server.
-                return session.request(method, self.rest_url + path, timeout=TIMEOUT_S, **arguments)
+                return session.request(method, self.rest_url + path, timeout=self.timeout_s, **arguments)
+        except requests.Timeout as error:
+            raise NoAnswer(
+                f"the server at {self.rest_url} did not answer within {self.timeout_s:g} s; is it stuck? Look at: "
+                "make logs; then: make restart"
+            ) from error
+        except requests.ConnectionError as error:
+            if _was_refused(error):
+                raise NothingListens(f"nothing listens at {self.rest_url}; run: make up") from error
+            raise self._hung_up(error) from error
         except requests.RequestException as error:
-            raise Unreachable(f"nothing answers at {self.rest_url}; run: make up") from error
+            raise self._hung_up(error) from error
+
+    def _hung_up(self, error: Exception) -> NoAnswer:
+        return NoAnswer(
+            f"the server at {self.rest_url} hung up without an answer ({_innermost(error)}); does it end? Look at: "
+            "make logs"
+        )
 
     def _read(self, reply: requests.Response, read: Callable[[Any], _T]) -> _T:
         where = f"{reply.request.method} {reply.url}"
@@ -130,6 +160,20 @@ class Client:
                 f"{where}: found {reply.text[:100]!r}, expected an answer of TensorFlow Serving; "
                 "is another program on that port?"
             ) from error
+
+
+def _was_refused(error: Exception) -> bool:
+    """Whether no connection was made at all: refused, no such host, no way there."""
+    from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+    cause = error.args[0] if error.args else None
+    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+
+
+def _innermost(error: BaseException) -> str:
+    while error.args and isinstance(error.args[-1], BaseException):
+        error = error.args[-1]
+    return type(error).__name__
 
 
 def _chosen(version: int | None, label: str | None) -> str:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from bundle import output
-from bundle.errors import RefusedVersion, UsageError
+from bundle import publish as publishing
+from bundle.errors import RefusedVersion, UncheckedVersion, UsageError
 from bundle.publish import Version
 from bundle.settings import Settings
 from bundle.versions import parse_version
 from rollout import canary as canaries
 from rollout import model as models
-from rollout import release
+from rollout import release, trainings
 from rollout import restore as restoring
 from rollout import rollback as rolling_back
 from rollout.candidate import locate
@@ -25,11 +26,22 @@ def publish(settings: Settings, arguments: argparse.Namespace) -> int:
     order = release.Order(_saved_model(arguments.source), str(arguments.source), arguments.version, **_flags(arguments))
     if arguments.dry_run:
         report = release.check(model, order)
+        if report.unchecked:
+            raise UncheckedVersion(f"{arguments.source}: {report.reason}; try again")
         if not report.passed:
             raise RefusedVersion(f"{arguments.source} would be refused: {report.reason}")
         output.line("it would be published; nothing was (dry run)")
         return 0
-    _say(model, release.release(model, order))
+    name = publishing.training_name(order.source, model.base_path)
+    _say(model, release.release(model, order) if name is None else trainings.release_now(model, name, order))
+    return 0
+
+
+def release_training(settings: Settings, name: str) -> int:
+    """Release a training that the trainer has staged: by the drop watcher where there is one, else here."""
+    model = trainings.find(settings)
+    with trainings.kept(model, name):
+        trainings.deliver(model, name)
     return 0
 
 

@@ -8,16 +8,19 @@ at its next start whether the version went live, and publishes it neither twice 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from bundle import files, publish
-from bundle.errors import BundleError
+from bundle.errors import BundleError, UncheckedVersion
 from bundle.versions import parse_version, quarantined_versions
 from rollout import release
 from rollout.candidate import locate
+from rollout.gate import queue
 from rollout.interrupt import Interrupted, Interruption
 from rollout.model import Model
+from rollout.postponed import Postponed, Postponements, looks_of, tries_over
 
 CLAIM_PREFIX = ".checking-"
 _NUMBER_PREFIX = ".published-"
@@ -33,6 +36,7 @@ class Dropbox:
         self.model = model
         self.interruption = interruption or Interruption()
         self.folder = model.settings.drop_dir / model.name
+        self.postponements = Postponements(self.folder)
 
     def entries(self) -> Iterator[Path]:
         """What lies in the folder and is not ours: dotted names are claims, or copies under way."""
@@ -53,10 +57,22 @@ class Dropbox:
             self._see_it_served(version, f"drop/{self.model.name}/{name}")
         for note in self.folder.glob(f"{_NUMBER_PREFIX}*"):
             note.unlink()  # Left alone it would speak for the next drop of that name.
+        for name in self.postponements.all():
+            if not (self.folder / name).exists():
+                self.postponements.forget(name)
+
+    def has_to_wait(self, entry: Path) -> bool:
+        """Whether `entry` could not be checked and is to be tried again later; new content under its name is not."""
+        note = self.postponements.of(entry.name, looks_of(entry))
+        return note is not None and not note.is_due(time.time(), queue.is_there(self.model.settings))
 
     def accept(self, entry: Path) -> None:
-        """Release `entry` as any version is; when that is refused it ends in quarantine with the reason."""
+        """Release `entry` as any version is; when that is refused it ends in quarantine with the reason.
+
+        What could not be checked is put back, and noted for another try.
+        """
         log.info("%s/%s is whole and quiet; checking it", self.model.name, entry.name)
+        note = self.postponements.of(entry.name, looks_of(entry))
         claim = self._claim(entry)
         candidate = locate(claim)
         if candidate is None:
@@ -65,6 +81,8 @@ class Dropbox:
             self._release(claim, candidate)
         except release.Refused as error:
             self.refuse(claim, error.reason)
+        except UncheckedVersion as error:
+            self._put_off(claim, entry.name, note, error)
         except BundleError as error:
             if claim.exists():
                 self.refuse(claim, str(error))
@@ -87,7 +105,20 @@ class Dropbox:
         text = f"{self.model.name}/{name} was dropped and refused: {reason}\n"
         files.write_atomically(target.with_name(target.name + _REASON_SUFFIX), text)
         publish.move(claim, target)
+        self.postponements.forget(name)
         log.warning("refused %s/%s: %s; it is in %s", self.model.name, name, reason, target)
+
+    def _put_off(self, claim: Path, name: str, note: Postponed | None, error: UncheckedVersion) -> None:
+        over = tries_over(note, error)
+        if over:
+            return self.refuse(claim, over)
+        self.postponements.forget(name)
+        entry = claim.rename(publish.free_name(self.folder, name))
+        tries = note.tries if note else 0
+        pause_s = self.model.settings.check_retry_seconds
+        new = self.postponements.put_off(entry.name, looks_of(entry), error, pause_s, tries)
+        log.warning("%s/%s waits for another try; %s", self.model.name, entry.name, new.in_words())
+        return None
 
     def _release(self, claim: Path, candidate: Path) -> None:
         name = claim.name.removeprefix(CLAIM_PREFIX)
@@ -98,6 +129,7 @@ class Dropbox:
 
         def forget_claim() -> None:
             files.remove(claim)
+            self.postponements.forget(name)
             number_file.unlink(missing_ok=True)
 
         order = release.Order(

@@ -31,8 +31,12 @@ def show(settings: Settings, as_json: bool) -> int:
 def _line(entry: Entry) -> str:
     when = entry.time[:19].replace("T", " ")
     version = "-" if entry.version is None else str(entry.version)
-    failed = [name for name, verdict in entry.verdicts.items() if verdict == "failed"]
     passed = sum(verdict == "passed" for verdict in entry.verdicts.values())
-    checks = f"{passed} checks passed" + (f", failed: {', '.join(failed)}" if failed else "") if entry.verdicts else ""
-    detail = "; ".join(part for part in (entry.origin, checks, entry.reason) if part)
+    checks = [f"{passed} checks passed"] if entry.verdicts else []
+    for wanted in ("failed", "unchecked"):
+        found = [name for name, verdict in entry.verdicts.items() if verdict == wanted]
+        checks += [f"{wanted}: {', '.join(found)}"] if found else []
+    detail = "; ".join(
+        part for part in (f"{entry.origin} {entry.training}".strip(), ", ".join(checks), entry.reason) if part
+    )
     return f"{when}  {version:>5}  {entry.event:<11}  {entry.who:<24}  {detail[:_DETAIL_WIDTH]}".rstrip()

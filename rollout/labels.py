@@ -51,6 +51,11 @@ def under_way(model: Model) -> Canary | None:
     return Canary(min(lives), max(candidates or lives)) if lives else None
 
 
+def is_pinned(model: Model) -> bool:
+    """Whether models.config says which versions are loaded, for a canary or by its owner's hand."""
+    return pins.read(model.config, model.name) is not None
+
+
 def require_none(model: Model) -> None:
     """Raise UsageError when models.config says which versions are loaded: a new one would not be."""
     found = pins.read(model.config, model.name)

@@ -20,7 +20,7 @@ from bundle import documents, files
 from bundle.errors import BundleError
 from bundle.settings import Settings
 
-CHECKED, REFUSED = "checked", "refused"
+CHECKED, REFUSED, UNCHECKED = "checked", "refused", "unchecked"
 PUBLISHING, PUBLISHED, AVAILABLE, FAILED = "publishing", "published", "available", "failed"
 ROLLED_BACK, RESTORED, RETIRED, FOUND = "rolled-back", "restored", "retired", "found"
 CANARY, PROMOTED, ABORTED = "canary", "promoted", "aborted"
@@ -31,7 +31,10 @@ _BLOCK = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One line. `version` is None as long as a candidate has no number; `origin` is where it came from."""
+    """One line. `version` is None as long as a candidate has no number; `origin` is where it came from.
+
+    `training` is the name that a training was staged under, which tells the lines of one from those of another.
+    """
 
     time: str
     who: str
@@ -41,6 +44,7 @@ class Entry:
     reason: str
     verdicts: dict[str, str]
     figures: dict[str, float]
+    training: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +62,12 @@ class Ledger:
         reason: str = "",
         verdicts: Mapping[str, str] | None = None,
         figures: Mapping[str, float] | None = None,
+        training: str = "",
     ) -> Entry:
         """Write one line and return once it is on disk."""
-        entry = Entry(_now(), who(), event, version, origin, reason, dict(verdicts or {}), dict(figures or {}))
+        entry = Entry(
+            _now(), who(), event, version, origin, reason, dict(verdicts or {}), dict(figures or {}), training
+        )
         line = json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _MODE)

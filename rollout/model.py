@@ -11,7 +11,7 @@ from bundle.models_config import base_path_of
 from bundle.settings import Settings
 from bundle.versions import version_folders
 from rollout import ledger, stack
-from rollout.client import Client
+from rollout.client import STATUS_TIMEOUT_S, Client
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +58,13 @@ class Model:
     def available(self) -> list[int]:
         """The versions that the server has AVAILABLE, highest first; none when nothing answers."""
         try:
-            return self.client.available(self.name) if self.client else []
+            return self.loaded()
         except BundleError:
             return []
+
+    def loaded(self) -> list[int]:
+        """The same, but raises Unreachable when there is a server and it does not answer."""
+        return self.client.within(STATUS_TIMEOUT_S).available(self.name) if self.client else []
 
 
 def find(settings: Settings) -> Model:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from bundle.errors import BundleError
 from rollout import probe
+from rollout.client import STATUS_TIMEOUT_S
 from rollout.model import Model
 
 _REQUESTS = ":tensorflow:serving:request_count"
@@ -72,7 +73,7 @@ def from_figures(figures: Mapping[str, float]) -> Counters:
 def counters(model: Model) -> Counters | None:
     """The counters of now; None when the server does not answer or reports no metrics."""
     try:
-        page = model.client.metrics() if model.client else None
+        page = model.client.within(STATUS_TIMEOUT_S).metrics() if model.client else None
     except BundleError:
         return None
     return None if page is None else read(page, model.name)

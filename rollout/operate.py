@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterator, Sequence
+import argparse
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
-from bundle import files, output
-from bundle.errors import BundleError
-from bundle.models_config import base_path_of
-from bundle.settings import Settings
+from bundle import environment, output, publish
+from bundle.errors import BundleError, RefusedVersion, UsageError
+from bundle.models_config import base_path_of, base_paths
+from bundle.settings import TRAINER, Settings
 from bundle.versions import version_folders
-from rollout import ledger, model, prediction, release, stack, waiting
+from rollout import labels, ledger, model, prediction, release, stack, trainings, waiting
 from rollout.engines.base import Engine
 from rollout.engines.choose import build, choose
-
-_TRAINED_PREFIX = ".trained-"
 
 
 def up(settings: Settings) -> int:
@@ -30,9 +28,12 @@ def up(settings: Settings) -> int:
         output.step(f"engine: {choice.name} ({choice.reason})")
         engine = build(choice.name, settings)
         engine.preflight()
+        first = model.Model(settings.model_name, base_path, settings, None)
+        if not version_folders(base_path):
+            _take_up_trainings(first)
         if not version_folders(base_path):
             output.step(f"{settings.model_name} has no version yet: training one")
-            status = _train_and_release(engine, model.Model(settings.model_name, base_path, settings, None), [])
+            status = _train_and_release(engine, first, [])
             if status != 0:
                 return status
         _start(engine, base_path)
@@ -70,36 +71,52 @@ def train(settings: Settings, arguments: Sequence[str]) -> int:
     """Train, and release what comes out as the next version; the trainer's exit status when it fails."""
     running = stack.running(settings)
     engine = running or build(choose(settings).name, settings)
-    status = _train_and_release(engine, model.find(settings), arguments)
+    released_to = model.find(_with_flags(settings, arguments, running))
+    for name in trainings.staged(released_to.base_path):
+        folder = trainings.folder_of(released_to.base_path, name)
+        output.line(f"an earlier training waits in {folder}; release it: make publish FROM={folder}")
+    status = _train_and_release(engine, released_to, arguments)
     if status == 0 and running is None:
         output.line("it will be served after: make up")
     return status
 
 
+def _with_flags(settings: Settings, arguments: Sequence[str], running: Engine | None) -> Settings:
+    """`settings` with the trainer's flags for them, which decide where the training is staged."""
+    parser = argparse.ArgumentParser(prog="rollout train --")
+    environment.add_arguments(parser, TRAINER)
+    flags = environment.overrides_from(parser.parse_known_args(arguments)[0])
+    given = environment.load(settings.root, flags)
+    served = running.settings.models_dir if running else given.models_dir
+    if "MODELS_DIR" in flags and given.models_dir != served:
+        raise UsageError(
+            f"--models-dir {given.models_dir}: what runs serves {served}; leave the flag out, or: make down"
+        )
+    return dataclasses.replace(settings, **{name.lower(): getattr(given, name.lower()) for name in flags})
+
+
 def _train_and_release(engine: Engine, released_to: model.Model, arguments: Sequence[str]) -> int:
-    """The trainer leaves its version in RUNS_DIR, and it goes live as any other does."""
-    settings = released_to.settings
-    with _scratch(settings.runs_dir) as folder:
-        trained = folder / settings.model_name
-        status = engine.train(["--output", str(trained.relative_to(settings.runs_dir)), *arguments])
+    """The trainer stages its version in the base path, and it goes live as any other does."""
+    labels.require_none(released_to)  # Before the minutes that a training takes.
+    base_path, name = released_to.base_path, trainings.new_name()
+    publish.prepare(base_path)
+    with trainings.to_itself(base_path, name):
+        where = ["--models-dir", str(released_to.settings.models_dir), "--staged-as", name]
+        status = engine.train([*arguments, *where])
         if status == 0:
-            release.release(released_to, release.Order(trained, "train"))
+            with trainings.kept(released_to, name):
+                trainings.release(released_to, name)
     return status
 
 
-@contextlib.contextmanager
-def _scratch(runs_dir: Path) -> Iterator[Path]:
-    """A folder in RUNS_DIR that is gone afterwards; sweeps what killed commands left."""
-    runs_dir.mkdir(parents=True, exist_ok=True)
-    for leftover in runs_dir.glob(f"{_TRAINED_PREFIX}*"):
-        if not files.is_held(leftover):
-            files.remove(leftover)
-    folder = Path(tempfile.mkdtemp(prefix=_TRAINED_PREFIX, dir=runs_dir))
-    with files.held(folder):
+def _take_up_trainings(released_to: model.Model) -> None:
+    """Release what earlier trainings have left in the base path; one that is refused is not the last word."""
+    for name in trainings.staged(released_to.base_path):
+        output.step(f"an earlier training waits in {trainings.folder_of(released_to.base_path, name)}: releasing it")
         try:
-            yield folder
-        finally:
-            files.remove(folder)
+            trainings.release_now(released_to, name)
+        except RefusedVersion as error:
+            output.warn(str(error))
 
 
 def _base_path(settings: Settings) -> Path:
@@ -119,6 +136,7 @@ def _already_running(engine: Engine) -> int:
 
 def _start(engine: Engine, base_path: Path) -> None:
     """Start and wait for the first version; what does not get that far is stopped again."""
+    _note_what_is_there(engine.settings)
     engine.start()
     stack.remember(engine)
     try:
@@ -134,6 +152,15 @@ def _start(engine: Engine, base_path: Path) -> None:
     newest = max(version_folders(base_path), default=version)
     if newest > version:
         output.warn(f"version {newest} is newer than what is served; see why with: make status")
+
+
+def _note_what_is_there(settings: Settings) -> None:
+    """Have the ledgers hold a line for every version that is about to be served."""
+    for name, path in base_paths(settings.root / "models.config", settings.models_dir).items():
+        try:
+            release.catch_up(model.Model(name, path, settings, None))
+        except (BundleError, OSError) as error:
+            output.warn(f"cannot note which versions of {name} are there: {error}")
 
 
 def _wait(engine: Engine, name: str, version: int | None) -> int:

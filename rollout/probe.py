@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bundle import manifest
 from bundle.errors import BundleError
-from rollout.client import Client, Unreachable
+from rollout.client import STATUS_TIMEOUT_S, Client, NoAnswer, Unreachable
 
 SIGNATURE = "serving_bytes"
 EXAMPLES = 8
@@ -24,7 +24,7 @@ def require_right_answers(
 ) -> None:
     """Ask a few held-out examples of the version in `folder`; a SavedModel made elsewhere has none.
 
-    Raises WrongAnswers that names the first difference.
+    Raises WrongAnswers that names the first difference, Unreachable when it is the server that does not answer.
     """
     document = manifest.read(folder)
     for example in document.examples[:EXAMPLES] if document else ():
@@ -32,6 +32,9 @@ def require_right_answers(
         try:
             over_rest = client.predict(model, SIGNATURE, image, version, label)
             over_grpc = client.predict_grpc(model, SIGNATURE, image, version, label)
+        except NoAnswer as error:
+            client.within(STATUS_TIMEOUT_S).versions(model)  # If it says that, it is the version that is slow.
+            raise WrongAnswers(f"the server answers about its status, but not {example.image}: {error}") from error
         except Unreachable:
             raise
         except BundleError as error:

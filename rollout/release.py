@@ -10,12 +10,14 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from bundle import files, output, publish
-from bundle.errors import BundleError, RefusedVersion, UsageError
+from bundle.errors import BundleError, RefusedVersion, UncheckedVersion, UsageError
 from bundle.publish import Version
 from bundle.versions import highest_ever
 from rollout import gate, labels, ledger, observe, probe, reconcile, retention, rollback, waiting, yardstick
+from rollout.client import Unreachable
 from rollout.interrupt import Interruption
 from rollout.model import Model
 
@@ -30,11 +32,20 @@ class Refused(RefusedVersion):
         self.reason = reason
 
 
+class Unchecked(UncheckedVersion):
+    """The gate could not tell about a candidate; `reason` is what it said."""
+
+    def __init__(self, origin: str, reason: str) -> None:
+        super().__init__(f"{origin}: {reason}; nothing was published; try again")
+        self.reason = reason
+
+
 @dataclasses.dataclass(frozen=True)
 class Order:
     """What is to be released and how. `origin` is what the ledger says it came from.
 
     `number` is the version to publish it as, None for the next one; `returns` allows one that was used before.
+    `training` is the name that a training is staged under, for the ledger.
     `numbered` is called with the number before the version appears, `published` after. `interruption` may end the
     checks and the watch.
     """
@@ -43,6 +54,7 @@ class Order:
     origin: str
     number: int | None = None
     returns: bool = False
+    training: str = ""
     watched: bool = True
     allow_signature_change: bool = False
     allow_unmeasured: bool = False
@@ -62,7 +74,8 @@ def release(model: Model, order: Order) -> Version:
     """Release a SavedModel as the next version of `model`; returns once it answers rightly.
 
     Raises RefusedVersion when the gate, the server, the probe or the watch turns it down: the version before it is
-    live then. Releases of one model wait for each other.
+    live then. Raises UncheckedVersion when the gate cannot tell; nothing was published then. Releases of one model
+    wait for each other.
     """
     with turn(model):
         labels.require_none(model)
@@ -81,7 +94,8 @@ def release(model: Model, order: Order) -> Version:
 def serve(model: Model, number: int, order: Order) -> None:
     """Return once the version is AVAILABLE and answers as its manifest says; else take it back and raise.
 
-    Without a server there is nobody to ask.
+    Raises NotSeen, and leaves the version where it is, when it is the server that does not answer. Without a server
+    there is nobody to ask.
     """
     if model.client is None:
         return yardstick.keep(model, number)
@@ -92,7 +106,9 @@ def serve(model: Model, number: int, order: Order) -> None:
     except (waiting.LoadFailed, probe.WrongAnswers) as error:
         _still_there(model, number)
         raise _taken_back(model, number, order, str(error)) from error
-    model.ledger.append(ledger.AVAILABLE, number, origin=order.origin, figures=observe.snapshot(model))
+    except (waiting.NotSeen, Unreachable) as error:
+        raise waiting.NotSeen(f"version {number} is published, but nobody saw it answer: {error}") from error
+    _note(model, order, ledger.AVAILABLE, number, figures=observe.snapshot(model))
     yardstick.keep(model, number)
     output.step(f"{model.name} version {number} is AVAILABLE at {client.rest_url}")
     return None
@@ -110,8 +126,19 @@ def watch(model: Model, number: int, before: observe.Counters | None, interrupti
         if model.live() != number:
             output.warn(f"version {number} was taken out while it was watched")
     except observe.Breach as breach:
+        raise RefusedVersion(_rolled_back(model, number, breach)) from breach
+    except Unreachable as error:
+        raise waiting.NotSeen(
+            f"version {number} is live, but how it does is not known: while it was watched, {error}"
+        ) from error
+
+
+def _rolled_back(model: Model, number: int, breach: observe.Breach) -> str:
+    try:
         back = rollback.roll_back(model, None, f"automatic: {breach}")
-        raise RefusedVersion(f"version {number} was rolled back to {back}: {breach}") from breach
+    except waiting.NotSeen as error:
+        return f"version {number} was taken out: {breach}; {error}"
+    return f"version {number} was rolled back to {back}: {breach}"
 
 
 def _gate(model: Model, order: Order, staged: Path) -> gate.Report:
@@ -135,21 +162,33 @@ def _gate(model: Model, order: Order, staged: Path) -> gate.Report:
 
 
 def pass_gate(model: Model, order: Order, staged: Path) -> None:
-    """Raise Refused unless the gate lets the staged copy pass; its verdicts go into the ledger.
+    """Raise Refused unless the gate lets the staged copy pass, UncheckedVersion when it cannot tell.
 
-    It is measured against the version that is live at the end: somebody may roll back meanwhile.
+    Its verdicts go into the ledger. The copy is measured against the version that is live at the end: somebody may
+    roll back meanwhile.
     """
-    live, report = model.live(), _gate(model, order, staged)
-    while live != model.live():
+    try:
         live, report = model.live(), _gate(model, order, staged)
+        while live != model.live():
+            live, report = model.live(), _gate(model, order, staged)
+    except UncheckedVersion as error:  # There is no gate to ask, or no longer.
+        _note(model, order, ledger.UNCHECKED, reason=str(error))
+        raise
     verdicts = {finding.name: finding.verdict for finding in report.findings}
     figures = {f"{finding.name}.{name}": x for finding in report.findings for name, x in finding.figures.items()}
-    event = ledger.CHECKED if report.passed else ledger.REFUSED
+    event = ledger.CHECKED if report.passed else ledger.UNCHECKED if report.unchecked else ledger.REFUSED
     allowed = " ".join(f"--allow-op {name}" for name in order.allow_ops)
     reason = "; ".join(filter(None, (allowed, report.reason)))
-    model.ledger.append(event, origin=order.origin, reason=reason, verdicts=verdicts, figures=figures)
+    _note(model, order, event, reason=reason, verdicts=verdicts, figures=figures)
+    if report.unchecked:
+        raise Unchecked(order.origin, report.reason)
     if not report.passed:
         raise Refused(order.origin, report.reason)
+
+
+def _note(model: Model, order: Order, event: str, version: int | None = None, **more: Any) -> None:
+    """Write a line about what is released into the ledger."""
+    model.ledger.append(event, version, origin=order.origin, training=order.training, **more)
 
 
 def go_live(model: Model, order: Order, staged: Path) -> Version:
@@ -157,10 +196,10 @@ def go_live(model: Model, order: Order, staged: Path) -> Version:
 
     def numbered(number: int) -> None:
         order.numbered(number)
-        model.ledger.append(ledger.PUBLISHING, number, origin=order.origin)
+        _note(model, order, ledger.PUBLISHING, number)
 
     version = publish.go_live(staged, model.base_path, model.quarantine, numbered, order.number)
-    model.ledger.append(ledger.PUBLISHED, version.number, origin=order.origin)
+    _note(model, order, ledger.PUBLISHED, version.number)
     order.published()
     output.step(f"published {model.name} version {version.number}")
     return version
@@ -168,7 +207,7 @@ def go_live(model: Model, order: Order, staged: Path) -> Version:
 
 def _taken_back(model: Model, number: int, order: Order, reason: str) -> RefusedVersion:
     target = publish.withdraw(model.base_path, number, model.quarantine, reason)
-    model.ledger.append(ledger.FAILED, number, origin=order.origin, reason=reason)
+    _note(model, order, ledger.FAILED, number, reason=reason)
     return RefusedVersion(f"version {number} was taken back: {reason}; it is in {target}")
 
 
@@ -179,7 +218,10 @@ def _check_number(model: Model, order: Order) -> None:
 
 
 def _still_there(model: Model, number: int) -> None:
-    model.check_alive()
+    try:
+        model.check_alive()
+    except BundleError as error:
+        raise waiting.NotThere(str(error)) from error
     if not (model.base_path / str(number)).is_dir():
         raise BundleError(f"version {number} was taken out of {model.base_path} by somebody else")
 
@@ -193,6 +235,19 @@ def turn(model: Model) -> Iterator[None]:
         output.step(f"another release of {model.name} is under way; waiting for it to end")
 
     with files.lock(model.base_path / _LOCK_NAME, taken):
-        labels.sweep(model)
-        reconcile.reconcile(model)
+        _catch_up(model)
         yield
+
+
+def catch_up(model: Model) -> bool:
+    """Write down what happened to versions without these commands; False when a release is under way, which does so."""
+    publish.prepare(model.base_path)
+    with files.try_lock(model.base_path / _LOCK_NAME) as mine:
+        if mine:
+            _catch_up(model)
+        return mine
+
+
+def _catch_up(model: Model) -> None:
+    labels.sweep(model)
+    reconcile.reconcile(model)

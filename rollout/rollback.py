@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from bundle import files, output, publish
@@ -16,7 +17,8 @@ def roll_back(model: Model, to: int | None, reason: str) -> int:
     """Serve version `to`, by default the newest good one below the live; returns its number.
 
     What is above it goes to quarantine with `reason`, the live version last: the server lets go of it when the
-    version it goes back to answers. Put back as it was when that version does not load.
+    version it goes back to answers. Put back as it was when that version does not load. Raises NotSeen when it is
+    done, and nobody saw the server follow.
     """
     labels.require_none(model)
     live = model.live()
@@ -28,15 +30,25 @@ def roll_back(model: Model, to: int | None, reason: str) -> int:
     order = sorted(above, key=lambda number: (number == live, number))
     moved = {number: publish.withdraw(model.base_path, number, model.quarantine, reason) for number in order}
     try:
-        _see_it_served(model, target, live)
+        seen = _see_it_served(model, target, live)
     except waiting.LoadFailed as error:
         _put_back(model, moved)
         raise BundleError(f"version {target} does not load, so version {live} stays live: {error}") from error
     for number in moved:
         model.ledger.append(ledger.ROLLED_BACK, number, reason=reason, figures=figures if number == live else None)
-    if model.client is not None:
+    if seen.available:
         model.ledger.append(ledger.AVAILABLE, target, origin=f"rollback of {live}", figures=figures)
+    if seen.missing:
+        raise waiting.NotSeen(f"version {live} is in {moved[live]}, but {seen.missing}. See: make status")
     return target
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """Whether the version that is gone back to was seen AVAILABLE; what was not seen, empty when all was."""
+
+    available: bool
+    missing: str = ""
 
 
 def _target(model: Model, live: int, to: int | None) -> int:
@@ -54,14 +66,22 @@ def _target(model: Model, live: int, to: int | None) -> int:
     )
 
 
-def _see_it_served(model: Model, target: int, live: int) -> None:
+def _see_it_served(model: Model, target: int, live: int) -> _Seen:
     if model.client is None:
-        return output.line(f"version {target} will be served after: make up")
+        output.line(f"version {target} will be served after: make up")
+        return _Seen(False)
     timeout_s = model.settings.ready_timeout_seconds
-    waiting.until_available(model.client, model.name, target, timeout_s, model.check_alive)
-    waiting.until_gone(model.client, model.name, {live}, timeout_s, model.check_alive)
+    try:
+        waiting.until_available(model.client, model.name, target, timeout_s, model.check_alive)
+    except waiting.LoadFailed:
+        raise
+    except BundleError as error:
+        return _Seen(False, f"nobody saw version {target} answer, or version {live} unloaded: {error}")
+    why = waiting.why_not_seen_gone(model.client, model.name, {live}, timeout_s, model.check_alive)
+    if why:
+        return _Seen(True, f"nobody saw the server unload it, though version {target} is AVAILABLE: {why}")
     output.step(f"{model.name} version {target} is AVAILABLE")
-    return None
+    return _Seen(True)
 
 
 def _put_back(model: Model, moved: dict[int, Path]) -> None:

@@ -9,11 +9,12 @@ from bundle.errors import BundleError
 from bundle.models_config import base_paths
 from bundle.settings import Settings
 from bundle.versions import version_folders
-from rollout import stack, stacking
-from rollout.client import Client, VersionStatus
+from rollout import stack, stacking, trainings
+from rollout.client import STATUS_TIMEOUT_S, Client, VersionStatus
 from rollout.drop import CLAIM_PREFIX
 from rollout.model import Model
 from rollout.observe import counters
+from rollout.postponed import Postponements
 from rollout.service import Period, periods
 
 _REASON_SUFFIX = ".reason.txt"
@@ -23,16 +24,19 @@ _WIDTH = 100
 def show(settings: Settings) -> int:
     """Print the state of every model; exit status 0 when the stack runs, 1 when it does not."""
     engine = stack.running(settings)
-    client = engine.client() if engine else None
+    client = engine.client().within(STATUS_TIMEOUT_S) if engine else None
     settings = engine.settings if engine else settings
     where = f"{engine.client().rest_url}, gRPC port {settings.grpc_port}" if engine else "nothing is running"
     output.line(f"engine: {engine.name} at {where}" if engine else f"{where}; run: make up")
     listed = base_paths(settings.root / "models.config", settings.models_dir)
     for name, base_path in listed.items():
         _show_model(Model(name, base_path, settings, client))
+        _show_trainings(base_path)
         _show_waiting(settings.drop_dir / name)
         _show_quarantine(settings.quarantine_dir / name)
     _show_strays(settings.drop_dir, set(listed))
+    for folder in trainings.kept_in_runs(settings.runs_dir):
+        output.line(f"\n{folder} is a training that was not staged; publish it: make publish FROM={folder}")
     return 0 if engine else 1
 
 
@@ -112,12 +116,25 @@ def _facts(folder: Path | None) -> str:
     return f"{document.model_type}, test accuracy {document.test_accuracy:.4f}, {document.created}"
 
 
+def _show_trainings(base_path: Path) -> None:
+    notes = Postponements(base_path).all()
+    for name in trainings.staged(base_path):
+        if trainings.is_claimed(base_path, name):
+            output.line(f"  being released    training {name}")
+            continue
+        folder = trainings.folder_of(base_path, name)
+        why = notes[name].in_words() if name in notes else "not released yet; a canary, or no drop watcher"
+        output.line(f"  trained           {name}: {why}; or now: make publish FROM={folder}")
+
+
 def _show_waiting(folder: Path) -> None:
+    notes = Postponements(folder).all()
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.name.startswith(CLAIM_PREFIX):
             output.line(f"  being checked     {path.name.removeprefix(CLAIM_PREFIX)}")
         elif not path.name.startswith("."):
-            output.line(f"  in drop           {path.name}")
+            note = notes.get(path.name)
+            output.line(f"  in drop           {path.name}" + (f": {note.in_words()}" if note else ""))
 
 
 def _show_quarantine(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The drop watcher: notices what is copied into drop/<Model>/ and waits until it is whole and quiet.
 
-The system's own notification (inotify through watchdog) wakes it; where that cannot be had it polls. A slow look
+It takes up trainings that are staged in a base path as well, and notes in the ledger what is put there by hand. The
+system's own notification (inotify through watchdog) wakes it; where that cannot be had it polls. A slow look
 round goes on in any case, because some shared file systems swallow notifications.
 """
 
@@ -23,11 +24,14 @@ from watchdog.observers.polling import PollingObserver
 from bundle.errors import BundleError
 from bundle.models_config import base_paths
 from bundle.settings import Settings
+from rollout import release, trainings
 from rollout.candidate import Finding, Fingerprint, Wholeness, examine, fingerprint
 from rollout.client import Client
 from rollout.drop import Dropbox
 from rollout.interrupt import Interrupted, Interruption
 from rollout.model import Model
+from rollout.postponed import Postponed
+from rollout.trainings import Mark
 
 _PENDING_TICK_S = 0.25
 _IDLE_TICK_S = 2.0
@@ -58,12 +62,15 @@ class Watcher:
         self._wake = threading.Event()
         self._waiting: dict[Path, Waiting] = {}
         self._boxes: dict[str, Dropbox] = {}
+        self._marks: dict[Path, Mark] = {}
+        self._taken: set[Path] = set()
+        self._on_disk: dict[str, frozenset[int]] = {}
         self._warned: set[str] = set()
 
     def run(self) -> None:
         """Watch until `stop` is called."""
         self.settings.drop_dir.mkdir(parents=True, exist_ok=True)
-        with _observed(self.settings.drop_dir, self._wake):
+        with self._marked(), _observed(self.settings.drop_dir, self._wake):
             while not self.stopping.is_set():
                 self._wake.clear()
                 self.look()
@@ -90,6 +97,11 @@ class Watcher:
             return self._warn_once(f"cannot look after the drop folders: {error}; trying again")
         seen = set()
         for box in list(self._boxes.values()):
+            try:
+                self._catch_up(box.model)
+                self._take_up_trainings(box.model)
+            except Interrupted:
+                return log.info("interrupted; a training of %s waits for the next start", box.model.name)
             for entry in list(box.entries()):
                 if self.stopping.is_set():
                     return None
@@ -113,6 +125,9 @@ class Watcher:
     def _open_boxes(self) -> None:
         listed = base_paths(self.settings.root / "models.config", self.settings.models_dir)
         for model, base_path in listed.items():
+            if not self._is_ours(model, base_path):
+                self._boxes.pop(model, None)
+                continue
             if model not in self._boxes or self._boxes[model].model.base_path != base_path:
                 known = Model(model, base_path, self.settings, self.client)
                 self._boxes[model] = Dropbox(known, self.interruption)
@@ -120,13 +135,65 @@ class Watcher:
             self._boxes[model].folder.mkdir(parents=True, exist_ok=True)
         for model in set(self._boxes) - set(listed):
             del self._boxes[model]
+        for base_path in set(self._marks) - set(listed.values()):
+            self._marks.pop(base_path).give_up()
         self.settings.drop_dir.mkdir(parents=True, exist_ok=True)
         for stray in self.settings.drop_dir.iterdir():
             if stray.name not in listed and not stray.name.startswith("."):
                 self._warn_once(f"{stray} is left alone: models.config lists no model {stray.name}")
         return
 
+    def _is_ours(self, model: str, base_path: Path) -> bool:
+        """Whether no other watcher looks after the base path; one that only asks whether we do is not waited for."""
+        if self._marks.setdefault(base_path, Mark(base_path)).renew():
+            self._taken.discard(base_path)
+            return True
+        if base_path in self._taken:
+            self._warn_once(f"another drop watcher looks after {model} in {base_path}; it is left to that one")
+        self._taken.add(base_path)
+        return False
+
+    @contextlib.contextmanager
+    def _marked(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for mark in self._marks.values():
+                mark.give_up()
+
+    def _catch_up(self, model: Model) -> None:
+        """Have the ledger say what was put into the base path, or taken out, without a release."""
+        on_disk = frozenset(model.folders())
+        if self._on_disk.get(model.name) == on_disk:
+            return
+        try:
+            if release.catch_up(model):
+                self._on_disk[model.name] = frozenset(model.folders())
+        except (BundleError, OSError) as error:
+            self._warn_once(f"cannot note what is in {model.base_path}: {error}")
+
+    def _take_up_trainings(self, model: Model) -> None:
+        """Release the trainings that are staged, one after the other; what one raises holds up no other."""
+        for name in trainings.staged(model.base_path):
+            if self.stopping.is_set():
+                return
+            try:
+                outcome = trainings.take_up(model, name, self.interruption)
+            except (BundleError, OSError) as error:
+                log.warning("training %s of %s: %s", name, model.name, error)
+            else:
+                if outcome is None:
+                    continue
+                if isinstance(outcome, Postponed):
+                    log.warning("training %s of %s waits for another try; %s", name, model.name, outcome.in_words())
+                else:
+                    log.info("training %s of %s is live as version %d", name, model.name, outcome.number)
+            self._on_disk.pop(model.name, None)
+
     def _consider(self, box: Dropbox, entry: Path) -> None:
+        if box.has_to_wait(entry):
+            self._waiting.pop(entry, None)
+            return
         now = time.monotonic()
         looks = fingerprint(entry)
         state = self._waiting.get(entry)
@@ -147,6 +214,7 @@ class Watcher:
             if quiet_s >= self.settings.drop_incomplete_seconds:
                 box.refuse(entry, finding.problem)
         elif whole is Wholeness.PROVEN or quiet_s >= self.settings.drop_quiet_seconds:
+            self._on_disk.pop(box.model.name, None)
             box.accept(entry)
 
     def _warn_once(self, text: str) -> None:

@@ -114,7 +114,7 @@ class Api:
             )
         return reply
 
-    def handle_reload_config_request(self, request: Any, _timeout_s: float | None) -> Any:
+    def handle_reload_config_request(self, request: Any, timeout_s: float | None) -> Any:
         """ModelService.HandleReloadConfigRequest."""
         if request.config.WhichOneof("config") != "model_config_list":
             raise invalid(
@@ -123,7 +123,7 @@ class Api:
             )
         names = sorted(set(request.metric_names))
         before = metrics.values(names)
-        self._manager.reload(request.config)
+        self._manager.reload(request.config, timeout_s)
         reply = model_management_pb2.ReloadConfigResponse()
         reply.status.SetInParent()
         after = metrics.values(names)

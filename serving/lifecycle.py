@@ -128,6 +128,7 @@ class Lifecycle:
             version.loaded = Loaded(Handle(job.model, job.number, servable))
             version.set(State.AVAILABLE)
             if not superseded:
+                model.note_available()
                 log.info("Serving %s", version)
                 self.publish()
             self.advance(model)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any
 
 from serving import config as models_config
@@ -18,7 +19,7 @@ from serving.errors import Code, ServingError, invalid, not_found
 from serving.flags import Options
 from serving.lifecycle import Lifecycle
 from serving.lookup import Lease, View
-from serving.model import Model
+from serving.model import Listing, Model
 from serving.version import Version, VersionStatus
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Manager:
         self._options = options
         self._paths = BasePathMap.parse(options.base_path_map)
         self._changes = threading.Lock()
+        self._unsettled: set[str] = set()
         self._settings: ServerSettings | None = None
         self._life = Lifecycle(options)
 
@@ -67,30 +69,41 @@ class Manager:
 
     # Configuration
 
-    def reload(self, config: Any, wait: bool = True) -> None:
-        """Serve what the ModelServerConfig `config` lists, and nothing else.
+    def reload(self, config: Any, timeout_s: float | None = None) -> None:
+        """Serve what the ModelServerConfig `config` lists, and nothing else; return when its models have loaded.
 
-        With `wait`, return when every newly added model has a version available. Raises ServingError: for a
-        config that is refused nothing changes; when a new model cannot be loaded the rest stays in force.
+        A model is waited for when this configuration has added it, or an earlier one has and its first attempt to load
+        is not over. Raises ServingError: for a config that is refused nothing changes; when a model cannot be loaded,
+        or is taken off the list by another configuration before it is, or `timeout_s` is over, the rest stays in force.
         """
-        with self._changes:
-            settings = models_config.check(config, self._settings, self._paths)
-            if not settings.kind:
-                log.info("The config lists nothing: taking no action")
-                return
-            added = self._take_over(settings)
-            self._scan()
-        if wait:
-            self._wait_for(added)
-        if settings.wants_request_log:
-            raise invalid("No request-logger-creator provided.")
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        settings, loading = self._apply(config)
+        self._wait_for(loading, deadline)
+        _refuse_request_log(settings)
+
+    def apply(self, config: Any) -> None:
+        """Bring `config` into force as `reload` does, and wait for no model."""
+        settings, _ = self._apply(config)
+        _refuse_request_log(settings)
 
     def poll(self) -> None:
         """Look at all base paths, load what is new, unload what is gone, retry what has been mended."""
         with self._changes:
             self._scan()
 
-    def _take_over(self, settings: ServerSettings) -> list[str]:
+    def _apply(self, config: Any) -> tuple[ServerSettings, list[Listing]]:
+        """Bring `config` into force; returns it with the models that are still to be loaded."""
+        with self._changes:
+            settings = models_config.check(config, self._settings, self._paths)
+            if not settings.kind:
+                log.info("The config lists nothing: taking no action")
+                return settings, []
+            self._take_over(settings)
+            self._scan()
+            with self._life.lock:
+                return settings, [self._life.models[name].listing() for name in sorted(self._unsettled)]
+
+    def _take_over(self, settings: ServerSettings) -> None:
         life = self._life
         before = self._settings.models if self._settings else {}
         with life.lock:
@@ -109,7 +122,8 @@ class Manager:
                 _note_change(entry, before.get(name))
                 life.models.setdefault(name, Model(name)).configure(entry)
             life.publish()
-        return sorted(settings.models.keys() - before.keys())
+            loading = {name for name in self._unsettled & before.keys() if not life.models[name].settled}
+            self._unsettled = (settings.models.keys() - before.keys()) | (loading & settings.models.keys())
 
     # The disk
 
@@ -174,18 +188,23 @@ class Manager:
     def _configured(self) -> list[Model]:
         return [model for model in self._life.models.values() if model.settings is not None]
 
-    def _wait_for(self, names: list[str]) -> None:
-        with self._life.lock:
-            while True:
-                models = [model for model in self._configured() if model.name in names]
-                if self._life.closing or all(m.available() or m.failure for m in models):
-                    break
-                self._life.changed.wait()
-            broken = {m.name: m.failure for m in models if m.expects_versions and m.failure}
-        if self._life.closing:
+    def _wait_for(self, listings: list[Listing], deadline: float | None) -> None:
+        """Return when every one of them serves; raises ServingError when one does not, or the time is over."""
+        life = self._life
+        with life.lock:
+            while not life.closing and not all(listing.is_decided for listing in listings):
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise ServingError(Code.DEADLINE_EXCEEDED, "Deadline Exceeded")
+                life.changed.wait(left)
+            broken = {each.name: each.failure for each in listings if each.failure}
+            taken = [each.name for each in listings if each.was_taken_off]
+        if life.closing:
             raise ServingError(Code.UNAVAILABLE, "The server is shutting down")
         if broken:
             raise _did_not_become_available("model", broken)
+        if taken:
+            raise _taken_off(taken)
 
 
 def _note_change(entry: ModelSettings, before: ModelSettings | None) -> None:
@@ -199,6 +218,19 @@ def _note_change(entry: ModelSettings, before: ModelSettings | None) -> None:
             before.base_path,
             entry.base_path,
         )
+
+
+def _refuse_request_log(settings: ServerSettings) -> None:
+    if settings.wants_request_log:
+        raise invalid("No request-logger-creator provided.")
+
+
+def _taken_off(names: list[str]) -> ServingError:
+    return ServingError(
+        Code.ABORTED,
+        f"{len(names)} model(s) were taken off the list before they became available, by another reload or by the"
+        f" file that is polled: {', '.join(names)}",
+    )
 
 
 def _did_not_become_available(kind: str, broken: dict[str, Any]) -> ServingError:

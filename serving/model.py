@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from serving import policy
@@ -25,14 +26,34 @@ class Model:
         self.found: Mapping[int, Path] = {}
         self.problem: ServingError | None = None
         self._remarks: tuple[str, ...] = ()
+        self._times_listed = 0
+        self._served_when = 0
 
     def configure(self, settings: ModelSettings | None) -> None:
         """Take over an entry of models.config; None when the model is not listed any more."""
         before, self.settings = self.settings, settings
+        if before is None and settings is not None:
+            self._times_listed += 1
         if settings is None or before is None:
             self.found, self.problem, self._remarks = {}, None, ()
             for version in self.versions.values():
                 version.failing = False
+
+    def listing(self) -> Listing:
+        """This time that it is listed, to see what becomes of it."""
+        return Listing(self, self._times_listed)
+
+    def note_available(self) -> None:
+        """Remember that it served, this time that it is listed."""
+        self._served_when = self._times_listed
+
+    def is_listed(self, time: int) -> bool:
+        """Whether it is listed, and since the given time that it was."""
+        return self.settings is not None and self._times_listed == time
+
+    def has_served(self, time: int) -> bool:
+        """Whether it serves, or did so, since the given time that it was listed."""
+        return self._served_when >= time or (self._times_listed == time and bool(self.available()))
 
     def take(self, found: Scan | ServingError) -> None:
         """Take over what is on disk; when it cannot be read, what was found before stays in force."""
@@ -138,3 +159,34 @@ class Model:
             if remark not in self._remarks:
                 log.warning("%s", remark)
         self._remarks = remarks
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A model from the moment that a configuration lists it until one does not. Guarded as the model is."""
+
+    model: Model
+    time: int
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is known if the model came to serve."""
+        return self.model.has_served(self.time) or self.was_taken_off or bool(self.model.failure)
+
+    @property
+    def was_taken_off(self) -> bool:
+        """Whether a configuration took it away before it served."""
+        return not self.model.has_served(self.time) and not self.model.is_listed(self.time)
+
+    @property
+    def failure(self) -> Version | ServingError | None:
+        """Why it never will serve what is on disk, when it is meant to serve anything."""
+        model = self.model
+        if model.has_served(self.time) or self.was_taken_off or not model.expects_versions:
+            return None
+        return model.failure

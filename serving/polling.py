@@ -75,7 +75,7 @@ class ConfigPoller(_Poller):
         except ServingError as error:
             return f"Failed to read ModelServerConfig file: {error.message}"
         try:
-            self._manager.reload(config, wait=False)
+            self._manager.apply(config)
         except ServingError as error:
             return f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error.message}"
         return ""

@@ -44,7 +44,7 @@ class Server:
 
         Raises ServingError when it is certain that there is nothing to serve.
         """
-        self._manager.reload(config, wait=False)
+        self._manager.apply(config)
         self._disk.start()
         return self._wait_until_ready(stop)
 

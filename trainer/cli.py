@@ -1,19 +1,24 @@
-"""The `trainer` command: train and publish a version, or verify one."""
+"""The `trainer` command: train a version and have it released, or verify one."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from bundle import environment, output
 from bundle.errors import UsageError
-from bundle.settings import TRAINER
+from bundle.models_config import base_path_of
+from bundle.settings import TRAINER, Settings
 from trainer import models
 
 
 def main() -> int:
-    """Run the command; returns its exit status (0 done, 1 failed, 2 wrong use, 3 refused, 130 interrupted)."""
+    """Run the command; returns its exit status.
+
+    0 done, 1 failed, 2 wrong use, 3 refused, 4 could not be checked, 130 interrupted.
+    """
     arguments = _parser().parse_args()
     return output.run_command(lambda: _run(arguments))
 
@@ -23,12 +28,20 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     train = commands.add_parser(
         "train",
-        help="train a model and publish it as the next version",
-        description="Train a model on a dataset and publish it as the next version. Flags win over .env.",
+        help="train a model and have it released as the next version",
+        description=(
+            "Train a model on a dataset and have it released as the next version, the one way to live: checked by the "
+            "gate, noted in the ledger, published, seen to answer, watched. The drop watcher does that where one runs, "
+            "else `rollout release`, which this becomes as its last step. Flags win over .env."
+        ),
     )
     environment.add_arguments(train, TRAINER)
-    train.add_argument(
-        "--output", metavar="NAME", help="publish nothing: leave the verified version in the new folder RUNS_DIR/NAME"
+    elsewhere = train.add_mutually_exclusive_group()
+    elsewhere.add_argument(
+        "--output", metavar="NAME", help="release nothing: leave the verified version in the new folder RUNS_DIR/NAME"
+    )
+    elsewhere.add_argument(
+        "--staged-as", metavar="NAME", help="stage it as .trained-NAME and end: `rollout train` releases it"
     )
     verify = commands.add_parser(
         "verify",
@@ -43,16 +56,27 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "verify":
         return _verify(arguments.path)
     settings = environment.load(environment.find_root(), environment.overrides_from(arguments))
-    target = settings.runs_dir / arguments.output if arguments.output else None
-    if target is not None and target.exists():
-        raise UsageError(f"{target} is there already; give --output the name of a new folder")
+    folder = settings.runs_dir / arguments.output if arguments.output else None
+    if folder is not None and folder.exists():
+        raise UsageError(f"{folder} is there already; give --output the name of a new folder")
     model_type = models.get(settings.model_type)
     model_type.check(settings.image_size or model_type.image_size, settings.weights)
+    if folder is None:
+        base_path_of(settings.model_name, settings.root / "models.config", settings.models_dir)
     _set_up_tensorflow()
     from trainer import train
 
-    train.train(settings, target)
+    name = train.train(settings, train.Target(folder, arguments.staged_as))
+    if name is not None and arguments.staged_as is None:
+        _become_release(settings, name)
     return 0
+
+
+def _become_release(settings: Settings, name: str) -> None:
+    """Replace this process by the one that releases what was staged: its output and exit status are this command's."""
+    here = {"MODEL_NAME": settings.model_name}
+    here |= {name.upper(): str(getattr(settings, name)) for name in ("models_dir", "quarantine_dir", "runs_dir")}
+    os.execve(sys.executable, [sys.executable, "-m", "rollout.cli", "release", name], {**os.environ, **here})
 
 
 def _verify(path: Path) -> int:

@@ -1,10 +1,11 @@
-"""The whole way from a dataset to a published version."""
+"""The whole way from a dataset to a finished training, staged for its release."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import datetime
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from bundle import manifest, output
+from bundle import files, manifest, output
 from bundle.errors import BundleError, UsageError
-from bundle.models_config import base_paths
-from bundle.publish import publish
+from bundle.models_config import base_path_of
+from bundle.publish import stage_training
 from bundle.settings import Settings
 from trainer import datasets, devices, evaluate, examples, export, fresh, models, plots, runs, splits, warmup
 from trainer.datasets import Dataset, Samples
@@ -51,25 +52,61 @@ class Interrupted(BundleError):
     exit_status = output.INTERRUPTED
 
 
-def train(settings: Settings, target: Path | None = None) -> Path:
-    """Train, export, verify in a fresh process, and publish; or leave the version in the new folder `target`.
+KEPT = "trained"
+"""The folder of a run that holds its version from the moment that it is finished until it is staged."""
 
-    Returns the version's folder; there is none unless all of it went well.
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Where a finished training goes: into the new `folder`, or into the base path, under `name` when one is given."""
+
+    folder: Path | None = None
+    name: str | None = None
+
+
+def train(settings: Settings, target: Target) -> str | None:
+    """Train, export, and verify in a fresh process; then stage the version for its release, or leave it in a folder.
+
+    Returns the name that it is staged under, None in a folder. Nothing here makes a version live. Once the training is
+    finished it is kept, whatever happens.
     """
+    base_path = _base_path(settings) if target.folder is None else None
     with _unpublished():
         job = _prepare(settings)
     with runs.new(settings.runs_dir) as (run, scratch):
+        if base_path is not None:
+            _require_writable(base_path)
         with _unpublished():
             candidate = _candidate(job, run, scratch)
-        version = _publish(settings, candidate) if target is None else candidate.rename(target)
-    output.line(f"    curves, confusion matrix and settings: {_relative(run)}")
-    return version
+        output.line(f"    curves, confusion matrix and settings: {_relative(run)}")
+        if base_path is None:
+            candidate.rename(target.folder or run / KEPT)
+            return None
+        name = target.name or f"{run.name}-{uuid.uuid4().hex[:8]}"
+        _stage(candidate.rename(run / KEPT), base_path, settings, name)
+    return name
 
 
-def _publish(settings: Settings, candidate: Path) -> Path:
-    version = publish(candidate, _base_path(settings), settings.quarantine_dir / settings.model_name)
-    output.step(f"published {settings.model_name} version {version.number}: {_relative(version.path)}")
-    return version.path
+def _stage(finished: Path, base_path: Path, settings: Settings, name: str) -> None:
+    """Bring a finished training into the base path; it stays in its run's folder when that cannot be done."""
+    try:
+        staged = stage_training(finished, base_path, settings.quarantine_dir / settings.model_name, name)
+    except (BundleError, OSError, KeyboardInterrupt) as error:
+        what = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+        kind = Interrupted if isinstance(error, KeyboardInterrupt) else BundleError
+        raise kind(
+            f"{what}. The training is kept in {finished}; publish it with: make publish FROM={_relative(finished)}"
+        ) from error
+    files.remove(finished)
+    output.step(f"staged {settings.model_name}: {_relative(staged)}")
+
+
+def _require_writable(base_path: Path) -> None:
+    """Raise BundleError before the minutes that a training takes, when its version could not be staged."""
+    nearest = next(path for path in (base_path, *base_path.parents) if path.is_dir())
+    problem = files.why_not_writable(nearest)
+    if problem:
+        raise BundleError(problem)
 
 
 @contextlib.contextmanager
@@ -122,11 +159,7 @@ def _prepare(settings: Settings) -> _Job:
 
 def _base_path(settings: Settings) -> Path:
     """Where models.config has the model, so that a base path of the user's own is found by the trainer as well."""
-    config = settings.root / "models.config"
-    listed = base_paths(config, settings.models_dir)
-    if settings.model_name not in listed:
-        output.warn(f"{config} lists no model {settings.model_name}: add it there to have it served")
-    return listed.get(settings.model_name, settings.models_dir / settings.model_name)
+    return base_path_of(settings.model_name, settings.root / "models.config", settings.models_dir)
 
 
 def _plan(settings: Settings, model_type: models.ImageClassifierModel) -> Plan:

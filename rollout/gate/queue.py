@@ -10,16 +10,23 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import time
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bundle import documents, files
+from bundle.errors import UncheckedVersion
 from bundle.settings import Settings
 from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.report import Finding, Report
 
 REQUEST, ANSWER, HELD_OUT, ALIVE = ".request", ".answer", ".held-out", "alive"
 BEAT_S = 1.0
+SILENCE_S = 15.0
+
+
+class NoGate(UncheckedVersion):
+    """Nobody looks after GATE_DIR: nothing was tried, and nothing is known about the candidate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +116,19 @@ class Answer:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(base64.b64decode(content))
         return Report(self.passed, self.reason, self.findings, folder if self.made else None)
+
+
+def is_there(settings: Settings) -> bool:
+    """Whether a gate looks after GATE_DIR now, or none is needed."""
+    return settings.gate_dir == "none" or time.time() - sign_of_life(settings.root / settings.gate_dir) < SILENCE_S
+
+
+def sign_of_life(folder: Path) -> float:
+    """When a gate last touched its file in `folder`, 0 when there is none."""
+    try:
+        return (folder / ALIVE).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def put(folder: Path, name: str, content: str | bytes) -> None:

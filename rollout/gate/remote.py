@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundle import files
-from bundle.errors import BundleError
+from bundle.errors import BundleError, UncheckedVersion
 from bundle.settings import Settings
 from rollout.gate import examination, queue
 from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.report import Finding, Report
 
 _LOOK_S = 0.1
-_SILENCE_S = 15.0
 _FORGET_S = 3600.0
 
 log = logging.getLogger("gate")
@@ -34,7 +33,10 @@ def run(
     allowance: Allowance = NOTHING,
     held_out: Path | None = None,
 ) -> Report:
-    """The report of the gate that looks after GATE_DIR; raises BundleError when none does."""
+    """The report of the gate that looks after GATE_DIR; raises NoGate when none does.
+
+    Raises UncheckedVersion when it ends while it examines the candidate.
+    """
     folder = settings.root / settings.gate_dir
     # A version is seen over there as well, and has its set with it.
     kept = held_out.read_bytes() if held_out is not None and held_out.is_file() else None
@@ -74,15 +76,18 @@ def _wait(folder: Path, path: Path) -> queue.Answer:
 
 def _require_gate(folder: Path, asked: float) -> None:
     """Raise when there was no sign of life for too long; a gate that begins beside us gets the time to."""
-    try:
-        sign = (folder / queue.ALIVE).stat().st_mtime
-    except FileNotFoundError:
-        sign = asked
-    if time.time() - max(sign, asked) > _SILENCE_S:
-        raise BundleError(
-            f"no gate looks after {folder} (GATE_DIR): start one with `rollout gate-serve {folder}`, "
-            "or set GATE_DIR=none to check here"
+    sign = queue.sign_of_life(folder)
+    if time.time() - max(sign, asked) <= queue.SILENCE_S:
+        return
+    if sign > asked:
+        raise UncheckedVersion(
+            f"it could not be checked: the gate that looked after {folder} (GATE_DIR) ended meanwhile; nothing was "
+            "published; try again"
         )
+    raise queue.NoGate(
+        f"it could not be checked, and nothing was published: no gate looks after {folder} (GATE_DIR): start one with "
+        f"`rollout gate-serve {folder}`, or set GATE_DIR=none to check here"
+    )
 
 
 class Gate:

@@ -194,7 +194,7 @@ def _assert_sound(model: Model, stack: Stack, sources: list[Path]) -> None:
     assert len(folders) <= KEEP
     # The next release sweeps; the last one was not killed.
     left = {path.name for path in model.base_path.iterdir()} - {folder.name for folder in folders.values()}
-    assert left == {".highest_version", ".publish.lock", ".release.lock"}
+    assert left == {".drop-watcher.lock", ".highest_version", ".publish.lock", ".release.lock"}
     assert not model.quarantine.exists() or not list(model.quarantine.iterdir())
     _assert_ledger_is_whole(model, set(folders))
 

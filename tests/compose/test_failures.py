@@ -10,6 +10,7 @@ import time
 import pytest
 import requests
 
+from bundle.versions import version_folders
 from tests.compose.stack import Stack
 from tests.compose.traffic import traffic
 from tests.e2e.conftest import MODEL, until
@@ -128,13 +129,14 @@ def test_the_trainer_explains_a_folder_of_somebody_else_as_well(serving: Stack) 
 
 @needs_root
 def test_what_a_container_of_another_user_makes_belongs_to_that_user(serving: Stack) -> None:
-    given = [serving.root / name for name in ("models", f"models/{MODEL}", "runs", "quarantine")]
-    for folder in [*given, *serving.base_path.glob(".*")]:
+    """The watcher cannot write there any more, so the trainer releases it itself."""
+    given = [serving.root / name for name in ("models", f"models/{MODEL}", "runs", "quarantine", "releases")]
+    for folder in [*given, *serving.base_path.glob(".*"), *(serving.root / "releases").iterdir()]:
         os.chown(folder, STRANGER, STRANGER)
-    before = set(serving.base_path.iterdir())
+    before = set(version_folders(serving.base_path).values())
     train = ("--profile", "train", "run", "--rm", "trainer", "train")
     answer = serving.compose(*train, BUNDLE_UID=str(STRANGER), BUNDLE_GID=str(STRANGER), EPOCHS="1")
     assert answer.returncode == 0, answer.stderr
-    (made,) = set(serving.base_path.iterdir()) - before
+    (made,) = set(version_folders(serving.base_path).values()) - before
     assert {path.stat().st_uid for path in [made, *made.rglob("*")]} == {STRANGER}
     until(lambda: serving.available() == [int(made.name)], "the new version to be served")

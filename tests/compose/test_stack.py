@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from bundle import manifest
+from rollout.ledger import Entry, Ledger
 from tests.compose.stack import Stack
 from tests.compose.traffic import traffic
 from tests.e2e.conftest import MODEL, ROOT, until
@@ -151,6 +152,36 @@ def test_version_2_is_trained_in_the_container_under_load(serving: Stack) -> Non
         until(lambda: serving.available() == [newest], "version 1 to be unloaded")
     assert f"version {newest} is AVAILABLE" in output
     assert newest > 1
+
+
+def train_by_hand(serving: Stack, **settings: str) -> Entry:
+    """`docker compose run trainer train`; returns the last line of the ledger about what came of it."""
+    answer = serving.compose("--profile", "train", "run", "--rm", "trainer", "train", EPOCHS="2", **settings)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    entries = Ledger(serving.root / "releases" / f"{MODEL}.jsonl").entries()
+    last = [entry.training for entry in entries if entry.training][-1]
+    ours = [entry for entry in entries if entry.training == last and entry.origin == "training"]
+    assert [entry.event for entry in ours][:3] == ["checked", "publishing", "published"]
+    assert "failed" not in ours[0].verdicts.values() and ours[0].verdicts
+    return ours[-1]
+
+
+def test_a_training_by_hand_is_released_by_the_watcher_under_load(serving: Stack) -> None:
+    with traffic(serving):
+        last = train_by_hand(serving, SEED="8")
+        until(lambda: serving.available() == [last.version], "the new version alone")
+    assert last.event == "available"
+    assert b"is live as version" in serving.container("watcher").logs()
+
+
+def test_a_training_by_hand_is_released_by_the_trainer_where_no_watcher_runs(serving: Stack) -> None:
+    assert serving.compose("stop", "watcher").returncode == 0
+    try:
+        last = train_by_hand(serving, SEED="9")
+    finally:
+        assert serving.compose("start", "watcher").returncode == 0
+    assert last.event == "published"
+    until(lambda: serving.available() == [last.version], "the new version alone")
 
 
 def test_a_folder_dropped_on_the_host_goes_live_under_load(serving: Stack) -> None:

@@ -21,6 +21,8 @@ import requests
 
 from bundle import manifest
 from bundle.versions import version_folders
+from rollout import ledger
+from rollout.reconcile import last_events
 from tests.e2e.conftest import MODEL, Bundle, until
 
 PAUSE_S = 0.03
@@ -204,8 +206,35 @@ def test_a_renamed_folder_is_served_as_with_the_real_server(serving: Bundle) -> 
     until(lambda: serving.available() == [before + 10], "the renamed folder to be served")
 
 
-def test_killed_trainers_leave_no_half_version(serving: Bundle) -> None:
-    """kill -9 while the trainer publishes; what is in the base path is always whole, and the next train works."""
+def test_the_trainer_alone_leaves_its_version_to_the_watcher(serving: Bundle, traffic: Traffic) -> None:
+    before = max(serving.available())
+    output = serving.must("trainer", "train", EPOCHS="2", SEED="11")
+    assert "the drop watcher releases it" in output
+    assert f"{MODEL} version {before + 1} is AVAILABLE" in output
+    assert serving.available() == [before + 1]
+    assert "is live as version" in (serving.root / ".run" / "drop-watcher.log").read_text()
+    history = serving.must("rollout", "history")
+    assert all(re.search(rf" {before + 1}  {event} .*training", history) for event in ("published", "available"))
+
+
+def test_a_refused_training_ends_the_trainer_with_status_3(serving: Bundle, traffic: Traffic) -> None:
+    before = serving.available()
+    status, output = serving.run("trainer", "train", EPOCHS="1", LEARNING_RATE="1e-7")
+    assert status == 3, output
+    assert "the training was refused" in output
+    assert [path for path in serving.quarantine.glob("training-*") if (path / "saved_model.pb").is_file()]
+    assert serving.available() == before
+
+
+def test_every_version_that_ever_served_has_a_line(serving: Bundle) -> None:
+    book = ledger.Ledger(serving.root / "releases" / f"{MODEL}.jsonl")
+    until(lambda: set(version_folders(serving.base_path)) <= set(last_events(book.entries())), "the last copy's line")
+    served = {number for number, state in serving.states().items() if state != "START"}
+    assert {number for number in served if number > 0} <= set(last_events(book.entries()))
+
+
+def test_killed_trainers_leave_no_half_version_and_lose_no_training(serving: Bundle) -> None:
+    """kill -9 while the trainer stages; what is in the base path is always whole, and the watcher takes it up."""
     before = set(version_folders(serving.base_path))
     chance = random.Random(3)
     for _ in range(3):
@@ -216,10 +245,11 @@ def test_killed_trainers_leave_no_half_version(serving: Bundle) -> None:
         time.sleep(chance.uniform(0, 0.03))
         process.kill()
         process.communicate()
-        for folder in version_folders(serving.base_path).values():
+        for folder in [*version_folders(serving.base_path).values(), *serving.base_path.glob(".trained-*")]:
             document = manifest.read(folder)
             assert document is not None
             assert manifest.damage(folder, document) == []
+    until(lambda: not list(serving.base_path.glob(".trained-*")), "the watcher to take up what was staged")
     assert "is AVAILABLE" in serving.must("rollout", "train", EPOCHS="1")
     assert max(version_folders(serving.base_path)) > max(before)
     assert not list(serving.base_path.glob(".staging-*"))

@@ -71,6 +71,11 @@ def test_a_model_that_cannot_be_loaded_is_named(engine: Engine, kits: Kits, base
         "1 model(s) did not become available: {{{name: bad version: 123} due to error: NOT_FOUND: Specified"
     )
     assert engine.predict("good") == 1.0
+    bad = f'name: "bad" base_path: "{base / "bad"}"'
+    with pytest.raises(grpc.RpcError):
+        engine.reload(bad)
+    engine.reload(bad)  # The same again: nothing new is listed, so nothing is waited for.
+    engine.reload()
 
 
 def test_a_missing_base_path_does_not_block_the_reload(engine: Engine, kits: Kits, base: Path) -> None:
@@ -182,6 +187,24 @@ def test_the_file_is_polled_and_what_is_wrong_with_it_changes_nothing(
     write(config, entry(two), entry(bad))
     engine.until(lambda: engine.states("one") == {1: "END"} and engine.states("bad") == {1: "END"})
     assert engine.predict("two") == 2.0
+
+
+def test_ok_means_available_also_while_the_file_is_polled(
+    polling: Engine, config: Path, kits: Kits, tmp_path: Path
+) -> None:
+    """The file lists other models, so each look at it takes the new one away: after the answer, or it says so."""
+    one = tmp_path / "one"
+    kits.publish(one, "1", 1)
+    write(config, entry(one))
+    polling.until(lambda: polling.states("one") == {1: "AVAILABLE"})
+    for n in range(8):
+        try:
+            polling.reload(f'name: "new{n}" base_path: "{one}"', f'name: "one" base_path: "{one}"')
+        except grpc.RpcError as error:
+            assert error.code() is grpc.StatusCode.ABORTED
+            assert f"by the file that is polled: new{n}" in (error.details() or "")
+        else:
+            assert polling.states(f"new{n}")[1] in ("AVAILABLE", "UNLOADING", "END")
 
 
 def test_a_label_in_the_file_is_applied_when_its_version_is_there(

@@ -66,7 +66,7 @@ def test_imagenet_weights_without_a_network_say_so(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9"
     status, _, err = trainer(
         bundle_root(tmp_path),
-        *("train", "--weights", "imagenet"),
+        *("train", "--model-name", "Digits", "--weights", "imagenet"),
         KERAS_HOME=str(tmp_path / "keras"),
         http_proxy=nowhere,
         https_proxy=nowhere,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from rollout import ledger
 from tests.trainer.conftest import Published
 
 
@@ -17,7 +18,20 @@ def test_the_defaults_reach_the_promised_accuracy_and_print_it(published: Publis
 
 def test_nothing_but_our_own_lines_is_printed(published: Published) -> None:
     assert published.errors == ""
-    assert all(re.match(r"--> |    epoch \d|    curves", line) for line in published.output.splitlines())
+    ours = r"--> |    epoch \d|    curves|    (passed|noted|skipped) |    {5,}|no server was asked"
+    assert [line for line in published.output.splitlines() if not re.match(ours, line)] == []
+
+
+def test_it_ends_with_the_release_that_every_version_goes_through(published: Published) -> None:
+    lines = [ledger.Ledger(published.root / "releases" / "Digits.jsonl").entries()[n] for n in range(3)]
+    assert [(line.event, line.version, line.origin) for line in lines] == [
+        ("checked", None, "training"),
+        ("publishing", 1, "training"),
+        ("published", 1, "training"),
+    ]
+    (run,) = (published.root / "runs").iterdir()
+    assert {line.training.rpartition("-")[0] for line in lines} == {run.name}
+    assert set(lines[0].verdicts.values()) <= {"passed", "noted", "skipped"}
 
 
 def test_each_epoch_has_a_line_with_loss_accuracy_and_time_left(published: Published) -> None:

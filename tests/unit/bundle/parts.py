@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle import reference
+from bundle import publish, reference
 
 PROJECT = Path(__file__).parents[3]
 MODEL = "ResnetModel"
@@ -39,6 +39,14 @@ def make_version(folder: Path, content: bytes = b"graph", files: int = 2, size: 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes([number % 256]) * size)
     return folder
+
+
+def publish_copy(
+    source: Path, base: Path, quarantine: Path, numbered: publish.Numbered | None = None
+) -> publish.Version:
+    """Stage a copy and give it the next number: a release without what is around it."""
+    with publish.staged(source, base, quarantine) as copy:
+        return publish.go_live(copy, base, quarantine, numbered)
 
 
 def digest(folder: Path) -> str:

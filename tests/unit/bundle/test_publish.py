@@ -14,23 +14,24 @@ from bundle import publish
 from bundle.errors import BundleError, UsageError
 from bundle.publish import LOCK_NAME, STAGING_PREFIX
 from bundle.versions import HIGH_WATER, version_folders
-from tests.unit.bundle.parts import digest, finish, make_version, on_file_system, python, start
+from tests.unit.bundle.parts import digest, finish, make_version, on_file_system, publish_copy, python, start
 
 PUBLISH_MANY = """
 import sys
 from pathlib import Path
-from bundle import publish
+from tests.unit.bundle.parts import publish_copy
 source, base, quarantine, times = sys.argv[1:]
 for _ in range(int(times)):
-    print(publish.publish(Path(source), Path(base), Path(quarantine)).number)
+    print(publish_copy(Path(source), Path(base), Path(quarantine)).number)
 """
 PUBLISH = """
 import sys
 from pathlib import Path
-from bundle import output, publish
+from bundle import output
+from tests.unit.bundle.parts import publish_copy
 def command():
     source, base, quarantine = map(Path, sys.argv[1:4])
-    print("published", publish.publish(source, base, quarantine).number)
+    print("published", publish_copy(source, base, quarantine).number)
     return 0
 status = output.run_command(command)
 print("left:", sorted(path.name for path in Path(sys.argv[2]).iterdir()))
@@ -39,7 +40,8 @@ sys.exit(status)
 NOBODY = 65534
 AS_NOBODY = f"""
 import os
-from bundle import output, publish
+from bundle import output
+from tests.unit.bundle.parts import publish_copy
 if os.getuid() == 0:
     os.setgid({NOBODY})
     os.setuid({NOBODY})
@@ -62,43 +64,43 @@ def quarantine(tmp_path: Path) -> Path:
 
 
 def test_the_first_version_is_1_and_equals_its_source(source: Path, base: Path, quarantine: Path) -> None:
-    version = publish.publish(source, base, quarantine)
+    version = publish_copy(source, base, quarantine)
     assert version == publish.Version(1, base / "1")
     assert digest(version.path) == digest(source)
-    assert publish.publish(source, base, quarantine).number == 2
+    assert publish_copy(source, base, quarantine).number == 2
 
 
 def test_what_is_no_saved_model_is_refused(tmp_path: Path, base: Path, quarantine: Path) -> None:
     with pytest.raises(UsageError, match=r"holds no saved_model\.pb"):
-        publish.publish(tmp_path, base, quarantine)
+        publish_copy(tmp_path, base, quarantine)
     assert not base.exists()
 
 
 def test_a_number_is_not_used_again_after_deletion(source: Path, base: Path, quarantine: Path) -> None:
     for _ in range(3):
-        publish.publish(source, base, quarantine)
+        publish_copy(source, base, quarantine)
     shutil.rmtree(base / "3")
     shutil.rmtree(base / "2")
-    assert publish.publish(source, base, quarantine).number == 4
+    assert publish_copy(source, base, quarantine).number == 4
 
 
 def test_a_number_is_not_used_again_after_withdrawal(source: Path, base: Path, quarantine: Path) -> None:
-    publish.publish(source, base, quarantine)
+    publish_copy(source, base, quarantine)
     publish.withdraw(base, 1, quarantine, "no good")
     (base / HIGH_WATER).unlink()  # A base path restored from a backup: the quarantine alone remembers.
-    assert publish.publish(source, base, quarantine).number == 2
+    assert publish_copy(source, base, quarantine).number == 2
 
 
 def test_numbers_go_on_above_what_somebody_else_put_there(source: Path, base: Path, quarantine: Path) -> None:
     make_version(base / "0041")
     (base / "42").touch()
-    assert publish.publish(source, base, quarantine).number == 43
+    assert publish_copy(source, base, quarantine).number == 43
 
 
 def test_past_the_last_number_there_is_an_error_and_no_version(source: Path, base: Path, quarantine: Path) -> None:
     make_version(base / str(2**63 - 1))
     with pytest.raises(BundleError, match="9223372036854775807"):
-        publish.publish(source, base, quarantine)
+        publish_copy(source, base, quarantine)
     assert list(version_folders(base)) == [2**63 - 1]
     assert not list(base.glob(f"{STAGING_PREFIX}*"))
 
@@ -110,7 +112,7 @@ def test_everybody_can_read_a_version_whatever_the_source_and_the_umask(
     (source / "variables").chmod(0o700)
     before = os.umask(0o077)
     try:
-        version = publish.publish(source, base, quarantine).path
+        version = publish_copy(source, base, quarantine).path
     finally:
         os.umask(before)
     for path in (version, *version.rglob("*")):
@@ -126,7 +128,7 @@ def test_links_are_followed_so_that_nothing_reaches_in_later(
     shutil.move(source / "saved_model.pb", tmp_path / "graph.pb")
     (source / "saved_model.pb").symlink_to("../graph.pb")
     expected = (tmp_path / "graph.pb").read_bytes()
-    version = publish.publish(source, base, quarantine).path
+    version = publish_copy(source, base, quarantine).path
     shutil.rmtree(elsewhere)
     (tmp_path / "graph.pb").unlink()
     assert not any(path.is_symlink() for path in version.rglob("*"))
@@ -143,7 +145,7 @@ def test_what_cannot_be_copied_is_named_and_nothing_is_published(
     else:
         (source / "assets" / "trap").symlink_to("nowhere")
     with pytest.raises(BundleError, match=r"assets/trap.*[Nn]othing was published"):
-        publish.publish(source, base, quarantine)
+        publish_copy(source, base, quarantine)
     assert sorted(path.name for path in base.iterdir()) == [LOCK_NAME]
 
 
@@ -151,7 +153,7 @@ def test_leftovers_of_killed_publishers_are_swept(source: Path, base: Path, quar
     make_version(base / f"{STAGING_PREFIX}abc")
     (base / f"{STAGING_PREFIX}file").touch()
     (base / "notes.txt").touch()
-    publish.publish(source, base, quarantine)
+    publish_copy(source, base, quarantine)
     assert sorted(path.name for path in base.iterdir()) == sorted([HIGH_WATER, LOCK_NAME, "1", "notes.txt"])
 
 
@@ -189,9 +191,9 @@ def test_the_number_is_told_before_the_version_is_there_and_is_used_up(
         raise Killed
 
     with pytest.raises(Killed):
-        publish.publish(source, base, quarantine, told)
+        publish_copy(source, base, quarantine, told)
     # Whoever was told that 1 is his must find his version there or none, never that of the next publisher.
-    assert publish.publish(source, base, quarantine).number == 2
+    assert publish_copy(source, base, quarantine).number == 2
 
 
 def test_publishers_in_several_processes_take_turns(source: Path, base: Path, quarantine: Path) -> None:
@@ -238,10 +240,10 @@ def test_a_folder_of_somebody_else_is_explained(source: Path, base: Path, quaran
 def test_a_base_path_that_cannot_be_made_is_explained(source: Path, tmp_path: Path, quarantine: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BundleError, match=r"cannot make the base path .*Not a directory"):
-        publish.publish(source, tmp_path / "file" / "M", quarantine)
+        publish_copy(source, tmp_path / "file" / "M", quarantine)
 
 
 def test_a_lock_that_cannot_be_taken_is_explained(source: Path, base: Path, quarantine: Path) -> None:
     (base / LOCK_NAME).mkdir(parents=True)
     with pytest.raises(BundleError, match=rf"cannot publish .* into {base}: .*{LOCK_NAME}: Is a directory"):
-        publish.publish(source, base, quarantine)
+        publish_copy(source, base, quarantine)

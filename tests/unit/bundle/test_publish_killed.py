@@ -8,20 +8,19 @@ import signal
 import time
 from pathlib import Path
 
-from bundle import publish
 from bundle.publish import STAGING_PREFIX
 from bundle.versions import highest_ever, version_folders
-from tests.unit.bundle.parts import digest, killed_after, make_version, python
+from tests.unit.bundle.parts import digest, killed_after, make_version, publish_copy, python
 
 ROUNDS = 12
 PUBLISH_ON = """
 import sys
 from pathlib import Path
-from bundle import publish
+from tests.unit.bundle.parts import publish_copy
 source, base, quarantine = map(Path, sys.argv[1:])
 print("begin", flush=True)
 while True:
-    publish.publish(source, base, quarantine)
+    publish_copy(source, base, quarantine)
 """
 
 
@@ -30,7 +29,7 @@ def test_kills_at_random_moments_leave_only_whole_versions(tmp_path: Path) -> No
     base, quarantine = tmp_path / "base", tmp_path / "quarantine"
     expected = digest(source)
     began = time.monotonic()
-    publish.publish(source, base, quarantine)
+    publish_copy(source, base, quarantine)
     one_publish_s = time.monotonic() - began
     chance = random.Random(7)
     interrupted = 0
@@ -44,7 +43,7 @@ def test_kills_at_random_moments_leave_only_whole_versions(tmp_path: Path) -> No
         interrupted += bool(list(base.glob(f"{STAGING_PREFIX}*")))
         assert {digest(folder) for folder in version_folders(base).values()} == {expected}
         before = highest_ever(base, quarantine)
-        version = publish.publish(source, base, quarantine)
+        version = publish_copy(source, base, quarantine)
         assert version.number == before + 1
         assert not list(base.glob(f"{STAGING_PREFIX}*"))
     assert interrupted >= ROUNDS // 2  # Otherwise the kills missed what they are meant to hit.

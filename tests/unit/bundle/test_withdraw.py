@@ -12,7 +12,7 @@ import pytest
 from bundle import publish
 from bundle.errors import UsageError
 from bundle.versions import version_folders
-from tests.unit.bundle.parts import digest, make_version
+from tests.unit.bundle.parts import digest, make_version, publish_copy
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_withdrawal_that_was_cut_short_is_finished_by_the_next_publish(base: P
     make_version(quarantine / ".arriving-2-2", b"half")
     for name in ("2", "2-2"):
         (quarantine / f"{name}.reason.txt").write_text("why not\n")
-    publish.publish(base / "1", base, quarantine)
+    publish_copy(base / "1", base, quarantine)
     assert digest(quarantine / "2-2") == expected
     assert list(version_folders(base)) == [1, 3]
     assert not list(base.glob(f"{publish.HIDDEN_PREFIX}*"))
@@ -110,7 +110,7 @@ def test_a_withdrawal_that_had_arrived_loses_its_old_copy(base: Path, tmp_path: 
     quarantine = tmp_path / "q"
     publish.withdraw(base, 2, quarantine, "why not")
     make_version(base / f"{publish.HIDDEN_PREFIX}2", b"two")
-    publish.publish(base / "1", base, quarantine)
+    publish_copy(base / "1", base, quarantine)
     assert not list(base.glob(f"{publish.HIDDEN_PREFIX}*"))
     assert sorted(path.name for path in quarantine.iterdir()) == ["2", "2.reason.txt"]
 
@@ -118,6 +118,6 @@ def test_a_withdrawal_that_had_arrived_loses_its_old_copy(base: Path, tmp_path: 
 def test_a_copy_that_is_still_staged_by_somebody_is_not_swept(base: Path, tmp_path: Path) -> None:
     quarantine = tmp_path / "q"
     with publish.staged(base / "1", base, quarantine) as mine:
-        publish.publish(base / "2", base, quarantine)
+        publish_copy(base / "2", base, quarantine)
         assert publish.go_live(mine, base, quarantine).number == 4
     assert list(version_folders(base)) == [1, 2, 3, 4]

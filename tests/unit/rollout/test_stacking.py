@@ -46,5 +46,5 @@ def test_versions_of_the_model_alone_are_told_about() -> None:
 
 @pytest.mark.parametrize("page", [None, "", "broken", "# TYPE x counter\nx 1\n"])
 def test_a_server_that_does_not_say_is_no_error(page: str | None) -> None:
-    assert stacking.told(Answering("h", 1, 2, page), "m") == {}
+    assert stacking.told(Answering("h", 1, 2, page=page), "m") == {}
     assert stacking.told(None, "m") == {}

@@ -40,7 +40,7 @@ class FakeLoader:
         self._held[folder] = event = threading.Event()
         return event.set
 
-    def load(self, path: Path, options: Any) -> FakeServable:
+    def load(self, path: Path, options: Any, model: str, number: int) -> FakeServable:
         folder = f"{path.parent.name}/{path.name}"
         with self._lock:
             self.asked.append(folder)

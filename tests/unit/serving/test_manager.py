@@ -161,7 +161,7 @@ def test_latest_two_takes_the_lowest_down_first(new_manager: NewManager, base: P
 
 def test_ready_waits_for_the_first_version(new_manager: NewManager, base: Path) -> None:
     manager = new_manager()
-    manager.reload(config_of(entry(base)), wait=False)
+    manager.apply(config_of(entry(base)))
     assert not manager.ready()
     make_version(base, "1")
     manager.poll()
@@ -181,7 +181,7 @@ def test_when_nothing_can_be_served_that_is_said_in_the_real_words(
     other = tmp_path / "other"
     make_version(other, "7", None)
     manager = new_manager()
-    manager.reload(config_of(entry(base), entry(other)), wait=False)
+    manager.apply(config_of(entry(base), entry(other)))
     until(lambda: states(manager) == [(1, "END")] and states(manager, "other") == [(7, "END")])
     with pytest.raises(ServingError) as caught:
         manager.ready()

@@ -38,7 +38,7 @@ def test_at_start_the_next_lower_good_version_is_served(new_manager: NewManager,
     for name, content in (("1", "good"), ("2", "good"), ("3", "bad"), ("4", None)):
         make_version(base, name, content)
     manager = new_manager(max_num_load_retries=3)
-    manager.reload(config_of(entry(base)), wait=False)
+    manager.apply(config_of(entry(base)))
     until(manager.ready)
     assert answering(manager) == 2
     assert states(manager) == [(4, "LOADING"), (3, "LOADING"), (2, "AVAILABLE")]
@@ -47,7 +47,7 @@ def test_at_start_the_next_lower_good_version_is_served(new_manager: NewManager,
 def test_retries_and_their_end(new_manager: NewManager, base: Path, loader: FakeLoader) -> None:
     make_version(base, "1", "bad")
     manager = new_manager(max_num_load_retries=2, load_retry_interval_micros=1000)
-    manager.reload(config_of(entry(base)), wait=False)
+    manager.apply(config_of(entry(base)))
     until(lambda: states(manager) == [(1, "END")])
     assert loader.asked == ["m/1"] * 3
 
@@ -58,7 +58,7 @@ def test_a_pause_between_attempts_blocks_nobody(new_manager: NewManager, base: P
     other = tmp_path / "other"
     make_version(other, "1")
     manager = new_manager(max_num_load_retries=5, num_load_threads=1)
-    manager.reload(config_of(entry(base, ALL), entry(other)), wait=False)
+    manager.apply(config_of(entry(base, ALL), entry(other)))
     until(lambda: states(manager, "other") == [(1, "AVAILABLE")])
     make_version(base, "6")
     manager.poll()
@@ -149,7 +149,7 @@ def test_a_missing_base_path_does_not_stop_the_others(new_manager: NewManager, b
     make_version(base, "1")
     late = tmp_path / "late"
     manager = new_manager()
-    manager.reload(config_of(entry(late), entry(base)), wait=False)
+    manager.apply(config_of(entry(late), entry(base)))
     until(manager.ready)
     assert answering(manager) == 1
     make_version(late, "1")
@@ -172,12 +172,12 @@ def test_a_regular_file_fails_in_the_real_words(new_manager: NewManager, base: P
 def test_unexpected_errors_become_the_status_too(
     new_manager: NewManager, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(path: Path, options: object) -> None:
+    def crash(*_: object) -> None:
         raise RuntimeError("boom")
 
     make_version(base, "1")
     manager = new_manager()
     monkeypatch.setattr("serving.servable.load", crash)
-    manager.reload(config_of(entry(base)), wait=False)
+    manager.apply(config_of(entry(base)))
     until(lambda: states(manager) == [(1, "END")])
     assert manager.status("m")[0].message == f"Loading {base / '1'} failed: boom"

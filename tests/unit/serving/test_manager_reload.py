@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import threading
 from collections.abc import Callable
@@ -89,36 +90,134 @@ def test_a_new_model_that_is_to_serve_nothing(manager: Manager, two: Path, tmp_p
     manager.reload(config_of(entry(two, ALL), nothing))
 
 
-def test_a_reload_that_waits_blocks_nobody(manager: Manager, two: Path, tmp_path: Path, loader: FakeLoader) -> None:
-    slow = tmp_path / "slow"
-    make_version(slow, "1")
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A base path whose version is loaded when the test says so."""
+    make_version(tmp_path / "slow", "1")
+    return tmp_path / "slow"
+
+
+class Reload(threading.Thread):
+    """A reload under way in a thread of its own; `answer` is OK, or the refusal."""
+
+    def __init__(self, manager: Manager, config: Any, timeout_s: float | None = None) -> None:
+        super().__init__()
+        self._reload = functools.partial(manager.reload, config, timeout_s)
+        self.answer = ""
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._reload()
+            self.answer = "OK"
+        except ServingError as error:
+            self.answer = str(error)
+
+    def ended(self) -> str:
+        """Its answer, which has to come now."""
+        self.join(10)
+        assert not self.is_alive()
+        return self.answer
+
+
+def test_a_reload_that_waits_leaves_versions_and_requests_alone(
+    manager: Manager, two: Path, slow: Path, loader: FakeLoader
+) -> None:
     release = loader.hold("slow/1")
-    with_slow = config_of(entry(two, ALL), entry(slow))
-    waiting = threading.Thread(target=manager.reload, args=(with_slow,))
-    waiting.start()
+    waiting = Reload(manager, config_of(entry(two, ALL), entry(slow)))
     until(lambda: "slow/1" in loader.asked)
+    make_version(two, "3")
     manager.poll()
-    manager.reload(with_slow)
+    until(lambda: answering(manager) == 3)
     assert waiting.is_alive()
     release()
-    waiting.join(10)
-    assert not waiting.is_alive() and answering(manager, "slow") == 1
+    assert waiting.ended() == "OK" and answering(manager, "slow") == 1
 
 
-def test_a_waiting_reload_ends_when_the_model_is_dropped(
-    manager: Manager, two: Path, tmp_path: Path, loader: FakeLoader
+@pytest.mark.parametrize("later", ["reload", "apply"])
+def test_a_waiting_reload_is_aborted_when_a_later_config_takes_its_model_off(
+    manager: Manager, two: Path, slow: Path, loader: FakeLoader, later: str
 ) -> None:
-    slow = tmp_path / "slow"
-    make_version(slow, "1")
     release = loader.hold("slow/1")
-    waiting = threading.Thread(target=manager.reload, args=(config_of(entry(two, ALL), entry(slow)),))
-    waiting.start()
+    waiting = Reload(manager, config_of(entry(two, ALL), entry(slow)))
     until(lambda: "slow/1" in loader.asked)
-    manager.reload(config_of(entry(two, ALL)))
-    waiting.join(10)
-    assert not waiting.is_alive()
+    getattr(manager, later)(config_of(entry(two, ALL)))
+    assert waiting.ended() == (
+        "ABORTED: 1 model(s) were taken off the list before they became available, by another reload or by the file"
+        " that is polled: slow"
+    )
     release()
     until(lambda: states(manager, "slow") == [(1, "END")])
+
+
+def test_a_model_that_was_taken_off_and_listed_again_is_not_taken_for_the_first(
+    manager: Manager, two: Path, slow: Path, loader: FakeLoader
+) -> None:
+    release = loader.hold("slow/1")
+    with_slow = config_of(entry(two, ALL), entry(slow))
+    first = Reload(manager, with_slow)
+    until(lambda: "slow/1" in loader.asked)
+    manager.apply(config_of(entry(two, ALL)))
+    second = Reload(manager, with_slow)
+    assert first.ended().startswith("ABORTED")
+    assert second.is_alive()
+    release()
+    assert second.ended() == "OK" and answering(manager, "slow") == 1
+
+
+def test_a_model_that_an_earlier_config_is_loading_is_waited_for(
+    manager: Manager, two: Path, slow: Path, loader: FakeLoader
+) -> None:
+    release = loader.hold("slow/1")
+    config = config_of(entry(two, ALL), entry(slow))
+    manager.apply(config)
+    until(lambda: "slow/1" in loader.asked)
+    waiting = Reload(manager, config)
+    waiting.join(0.2)
+    assert waiting.is_alive() and states(manager, "slow") == [(1, "LOADING")]
+    release()
+    assert waiting.ended() == "OK" and answering(manager, "slow") == 1
+
+
+def test_a_model_that_an_earlier_config_could_not_load_is_not_waited_for(
+    new_manager: NewManager, two: Path, slow: Path
+) -> None:
+    manager = new_manager(max_num_load_retries=1, load_retry_interval_micros=3_600_000_000)
+    (slow / "1" / "model").write_text("bad")
+    config = config_of(entry(two, ALL), entry(slow))
+    manager.apply(config)
+    until(manager.ready)
+    assert Reload(manager, config).ended() == "OK"
+
+
+def test_a_reload_is_over_when_its_time_is_and_the_next_may_begin(
+    manager: Manager, two: Path, slow: Path, loader: FakeLoader
+) -> None:
+    release = loader.hold("slow/1")
+    with_slow = config_of(entry(two, ALL), entry(slow))
+    waiting = Reload(manager, with_slow)
+    until(lambda: "slow/1" in loader.asked)
+    assert Reload(manager, with_slow, 0.1).ended() == "DEADLINE_EXCEEDED: Deadline Exceeded"
+    release()
+    assert waiting.ended() == "OK"
+    make_version(slow, "2")
+    release = loader.hold("slow/2")
+    manager.reload(config_of(entry(two, ALL)))
+    assert Reload(manager, with_slow, 0.1).ended() == "DEADLINE_EXCEEDED: Deadline Exceeded"
+    manager.reload(config_of(entry(two, ALL)))
+    release()
+
+
+def test_versions_that_vanish_while_they_load_end_the_wait(
+    manager: Manager, two: Path, slow: Path, loader: FakeLoader
+) -> None:
+    release = loader.hold("slow/1")
+    waiting = Reload(manager, config_of(entry(two, ALL), entry(slow)))
+    until(lambda: "slow/1" in loader.asked)
+    shutil.rmtree(slow / "1")
+    manager.poll()
+    assert "No versions of servable slow found" in waiting.ended()
+    release()
 
 
 def test_a_waiting_reload_ends_when_the_server_stops(
@@ -265,7 +364,7 @@ def test_a_label_follows_its_version_out_and_back(manager: Manager, two: Path) -
 
 def test_polling_never_looks_at_the_disk_when_it_is_negative(new_manager: NewManager, two: Path) -> None:
     manager = new_manager(file_system_poll_wait_seconds=-1)
-    manager.reload(config_of(entry(two)), wait=False)
+    manager.apply(config_of(entry(two)))
     manager.poll()
     assert not manager.ready()
     with pytest.raises(ServingError, match="Could not find any versions"):

@@ -41,7 +41,7 @@ class Storm:
 
     def reload(self) -> None:
         entries = [f'name: "{base.name}" base_path: "{base}" {self.policy[base]}' for base in sorted(self.listed)]
-        self.manager.reload(config_of(*entries), wait=False)
+        self.manager.apply(config_of(*entries))
 
     def step(self) -> None:
         base, number = self._random.choice(self.bases), self._random.randint(1, 5)
