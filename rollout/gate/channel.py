@@ -14,6 +14,8 @@ import struct
 import time
 from collections.abc import Callable
 
+import psutil
+
 _TICK_S = 0.02
 _READ_BYTES = 1 << 20
 _LARGEST_BYTES = 256 << 20
@@ -41,10 +43,12 @@ class Channel:
         self._printed: int | None = printed
         os.set_blocking(printed, False)
         self._tail = b""
+        self._pid = 0
         self._ended: int | None = None
 
     def watch(self, pid: int) -> None:
         """Notice when the process `pid` ends, also if it leaves something behind that holds the socket."""
+        self._pid = pid
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
                 self._ended = os.pidfd_open(pid)
@@ -73,12 +77,17 @@ class Channel:
                 raise Closed
 
     def ends_within(self, seconds: float) -> bool:
-        """Whether the process ends in time; True where the system cannot tell."""
-        if self._ended is None:
-            return True
-        waiting = select.poll()
-        waiting.register(self._ended, select.POLLIN)
-        return bool(waiting.poll(seconds * 1000))
+        """Whether the process ends in time."""
+        if self._ended is not None:
+            waiting = select.poll()
+            waiting.register(self._ended, select.POLLIN)
+            return bool(waiting.poll(seconds * 1000))
+        end = time.monotonic() + seconds
+        while self._pid and not self._is_over():
+            if time.monotonic() > end:
+                return False
+            time.sleep(_TICK_S / 2)
+        return True
 
     def last_printed(self) -> str:
         """The end of what it has printed."""
@@ -92,6 +101,13 @@ class Channel:
             if descriptor is not None:
                 os.close(descriptor)
         self._printed = self._ended = None
+
+    def _is_over(self) -> bool:
+        """Whether the process has ended, on systems that do not tell by themselves."""
+        try:
+            return psutil.Process(self._pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
     def _wait(self, deadline: float, sending: bool) -> dict[int | None, int]:
         """What is ready within a tick, as poll() says it."""

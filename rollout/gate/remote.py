@@ -137,7 +137,8 @@ class Gate:
             report = examination.examine(candidate, live, settings, *allowed, held_out)
         except BundleError as error:
             return Report.of([Finding("request", "failed", str(error))])
-        log.info("%s %s", candidate, "passed" if report.passed else f"is refused: {report.reason}")
+        refused = report.reason if report.unchecked else f"is refused: {report.reason}"
+        log.info("%s %s", candidate, "passed" if report.passed else refused)
         return report
 
     def _sweep(self) -> None:

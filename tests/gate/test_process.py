@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -144,6 +145,25 @@ def test_without_a_control_group_its_memory_is_watched(worker: Launch, monkeypat
         with pytest.raises(Died, match="it took more than 400 MB of memory") as caught:
             asked.request("describe")
         assert not isinstance(caught.value, Unfinished)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("ask(); time.sleep(600)", "it took longer than 1.5 s"),
+        ("ask(); channel.close(); time.sleep(600)", "its process hung up, and was killed"),
+        ("ask(); os._exit(3)", "its process ended with status 3"),
+    ],
+)
+def test_where_the_system_does_not_tell_of_its_end_it_is_asked(
+    worker: Launch, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    with worker(script) as asked:
+        with pytest.raises(Died, match=re.escape(said)):
+            asked.request("describe")
+        assert isinstance(asked._process, subprocess.Popen)
+        assert asked._process.poll() is not None
 
 
 def test_an_error_of_the_one_who_watches_kills_what_is_watched(worker: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
