@@ -18,7 +18,7 @@ from rollout.gate import cgroup, process
 from rollout.gate.process import Died, Failed, Unfinished, Worker
 from tests.unit.bundle.parts import PROJECT, until
 
-TIMEOUT_S = 1.5
+TIMEOUT_S, AMPLE_S = 1.5, 60.0
 MEMORY = 400 << 20
 
 BEGIN = """
@@ -102,17 +102,17 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Launch:
     ],
 )  # fmt: skip
 def test_one_that_does_not_answer_is_ended_in_time_and_said_why(worker: Launch, script: str, said: str) -> None:
+    late = "it took longer than" in said
     began = time.monotonic()
-    with worker(script) as asked:
+    with worker(script, TIMEOUT_S if late else AMPLE_S) as asked:
         with pytest.raises(Died) as caught:
             asked.request("describe")
         assert str(caught.value).startswith(said)
-        out_of_time = "it took longer than" in said or "from outside" in said
-        assert isinstance(caught.value, Unfinished) == out_of_time
+        assert isinstance(caught.value, Unfinished) == (late or "from outside" in said)
         with pytest.raises(Died) as again:
             asked.request("load")
         assert str(again.value) == str(caught.value)
-    assert time.monotonic() - began < TIMEOUT_S + 15  # A bound on waiting for ever; the machine may be busy.
+    assert time.monotonic() - began < AMPLE_S  # Nobody waited for an end that did not come.
 
 
 def test_a_request_that_nobody_reads_does_not_hold_up_the_one_who_asks(worker: Launch) -> None:
@@ -124,15 +124,16 @@ def test_what_it_has_started_dies_with_it(worker: Launch, tmp_path: Path) -> Non
     """Two forks, a session of their own, all signals ignored: only a control group knows that they belong together."""
     if not any(cgroup.Groups(MEMORY)._folders):
         pytest.skip("this machine lets us make no control group; the worker itself cannot fork (test_sandbox.py)")
-    with worker("ask()" + FORKS + "time.sleep(600)") as asked, pytest.raises(Unfinished):
-        asked.request("describe")
+    tell = "while len(os.listdir()) < 3: time.sleep(0.01)\nsend(b'{\"answer\": 1}'); time.sleep(600)"
+    with worker("ask()" + FORKS + tell, AMPLE_S) as asked:
+        assert asked.request("describe") == 1
     started = [int(path.name) for path in (tmp_path / "cwd").iterdir()]
     assert len(started) == 3
     until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in started), "all of them are gone")
 
 
 def test_no_control_group_is_left_behind(worker: Launch) -> None:
-    with worker("ask(); send(b'{\"answer\": 1}'); time.sleep(600)") as asked:
+    with worker("ask(); send(b'{\"answer\": 1}'); time.sleep(600)", AMPLE_S) as asked:
         folders = list(asked._groups._folders)
         assert asked.request("describe") == 1
     assert [folder for folder in folders if folder.exists()] == []
@@ -140,7 +141,8 @@ def test_no_control_group_is_left_behind(worker: Launch) -> None:
 
 def test_without_a_control_group_its_memory_is_watched(worker: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroup, "_places", lambda: iter(()))
-    with worker("ask(); held = [bytearray(b'x' * (50 << 20)) for _ in range(40)]; time.sleep(600)") as asked:
+    hold = "ask(); held = [bytearray(b'x' * (50 << 20)) for _ in range(40)]; time.sleep(600)"
+    with worker(hold, AMPLE_S) as asked:
         assert not asked._groups.limits_memory
         with pytest.raises(Died, match="it took more than 400 MB of memory") as caught:
             asked.request("describe")
@@ -159,7 +161,7 @@ def test_where_the_system_does_not_tell_of_its_end_it_is_asked(
     worker: Launch, monkeypatch: pytest.MonkeyPatch, script: str, said: str
 ) -> None:
     monkeypatch.delattr(os, "pidfd_open", raising=False)
-    with worker(script) as asked:
+    with worker(script, TIMEOUT_S if "longer" in said else AMPLE_S) as asked:
         with pytest.raises(Died, match=re.escape(said)):
             asked.request("describe")
         assert isinstance(asked._process, subprocess.Popen)
@@ -189,19 +191,23 @@ while True:
     send(json.dumps({"answer": ask()["do"]}).encode())
 """
     counted = tmp_path / "cwd" / "count"
-    with worker(counts, timeout_s=30) as asked:
+    with worker(counts, AMPLE_S) as asked:
         assert asked.request("one") == "one"
+        left_s = asked._left_s
         state = Path(f"/proc/{asked._process.pid}/stat")  # type: ignore[union-attr]
         until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T", "it is stopped")
         seen = counted.stat().st_mtime_ns
-        assert asked._left_s > 20
+        assert asked._left_s == left_s
         assert counted.stat().st_mtime_ns == seen
         assert asked.request("two") == "two"
         until(lambda: counted.stat().st_mtime_ns != seen, "it went on")
 
 
 def test_its_error_is_its_own_answer(worker: Launch) -> None:
-    with worker('ask(); send(b\'{"error": "no"}\'); time.sleep(600)') as asked, pytest.raises(Failed, match="no"):
+    with (
+        worker('ask(); send(b\'{"error": "no"}\'); time.sleep(600)', AMPLE_S) as asked,
+        pytest.raises(Failed, match="no"),
+    ):
         asked.request("load")
 
 
@@ -219,7 +225,7 @@ def test_files_outside_of_the_version_are_shown_as_copies(worker: Launch, tmp_pa
     outside.write_bytes(b"a picture")
     (tmp_path / "own.png").write_bytes(b"own")
     read = "while True:\n  print_ = [(p, open(p).read()) for p in ask()['images']]\n"
-    with worker(read + "  send(json.dumps({'answer': print_}).encode())", timeout_s=30) as asked:
+    with worker(read + "  send(json.dumps({'answer': print_}).encode())", AMPLE_S) as asked:
         images = [str(outside), str(tmp_path / "own.png"), str(outside)]
         first, own, again = asked.request("ask", images=images)
     assert first == again
