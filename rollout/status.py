@@ -31,7 +31,7 @@ def show(settings: Settings) -> int:
     listed = base_paths(settings.root / "models.config", settings.models_dir)
     for name, base_path in listed.items():
         _show_model(Model(name, base_path, settings, client))
-        _show_trainings(base_path)
+        _show_trainings(Model(name, base_path, settings, client))
         _show_waiting(settings.drop_dir / name)
         _show_quarantine(settings.quarantine_dir / name)
     _show_strays(settings.drop_dir, set(listed))
@@ -116,15 +116,11 @@ def _facts(folder: Path | None) -> str:
     return f"{document.model_type}, test accuracy {document.test_accuracy:.4f}, {document.created}"
 
 
-def _show_trainings(base_path: Path) -> None:
-    notes = Postponements(base_path).all()
-    for name in trainings.staged(base_path):
-        if trainings.is_claimed(base_path, name):
-            output.line(f"  being released    training {name}")
-            continue
-        folder = trainings.folder_of(base_path, name)
-        why = notes[name].in_words() if name in notes else "not released yet; a canary, or no drop watcher"
-        output.line(f"  trained           {name}: {why}; or now: make publish FROM={folder}")
+def _show_trainings(model: Model) -> None:
+    for name in trainings.staged(model.base_path):
+        folder = trainings.folder_of(model.base_path, name)
+        why = trainings.why_waiting(model, name)
+        output.line(f"  trained           {name}: {why}; to release it now: make publish FROM={folder}")
 
 
 def _show_waiting(folder: Path) -> None:

@@ -140,10 +140,17 @@ def to_itself(base_path: Path, name: str) -> Iterator[None]:
         time.sleep(_PAUSE_S)
 
 
-def is_claimed(base_path: Path, name: str) -> bool:
-    """Whether somebody is at the training of that name; changes nothing."""
-    path = base_path / f"{CLAIM_PREFIX}{name}"
-    return path.is_file() and files.is_held(path)
+def why_waiting(model: Model, name: str) -> str:
+    """What a staged training waits for; changes nothing."""
+    claim = model.base_path / f"{CLAIM_PREFIX}{name}"
+    note = Postponements(model.base_path).of(name, name)
+    if claim.is_file() and files.is_held(claim):
+        return "it is being released"
+    if note is not None:
+        return note.in_words()
+    if labels.is_pinned(model):
+        return "it waits for the end of the canary"
+    return "the drop watcher takes it up" if has_watcher(model.base_path) else "no drop watcher takes it up"
 
 
 def release(model: Model, name: str, order: releases.Order | None = None) -> Version:

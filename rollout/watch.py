@@ -179,7 +179,10 @@ class Watcher:
                 return
             try:
                 outcome = trainings.take_up(model, name, self.interruption)
-            except (BundleError, OSError) as error:
+            except OSError as error:
+                self._warn_once(f"training {name} of {model.name}: {error}; trying again")
+                continue
+            except BundleError as error:
                 log.warning("training %s of %s: %s", name, model.name, error)
             else:
                 if outcome is None:
