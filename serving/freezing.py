@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from serving import naming
+from serving import naming, parts
 from serving.batching.graph import ops_behind
 from serving.codec import dtypes
 from serving.errors import ServingError
@@ -26,17 +27,29 @@ Array = npt.NDArray[Any]
 
 TOLERANCE: Final = 1e-5
 
+NO_VARIABLES: Final = "it has no variables"
+NOTHING_TO_COMPARE: Final = "there is no input to compare the answers for; warm-up records would be some"
+
 _VARIABLES: Final = frozenset({"VarHandleOp", "Variable", "VariableV2"})
 _WRITES: Final = re.compile(r"Assign.*|(Resource)?(Sparse)?(Apply|Scatter).*|VarIsInitializedOp|DestroyResourceOp")
-# A graph is a protobuf message: 2 GiB is its end, and on the way it is there several times.
-_MOST_BYTES: Final = 1 << 30
+# On its way into the graph each byte is copied some ten times. A load has no time for more than this.
+_MOST_BYTES: Final = 1 << 28
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered with variables, and the seconds that it took."""
+
+    probe: Probe
+    values: Sequence[Array]
+    seconds: float
 
 
 def why_not(meta_graph: Any, variables_bytes: int) -> str:
     """What speaks against freezing a version, before anything is tried; empty when nothing does."""
     ops = _ops(meta_graph)
     if not ops & _VARIABLES:
-        return "it has no variables"
+        return NO_VARIABLES
     writes = sorted(op for op in ops if _WRITES.fullmatch(op))
     if writes:
         return f"its signatures use {', '.join(writes)} on variables"
@@ -50,34 +63,32 @@ def frozen_graph(session: Session, meta_graph: Any, init_op: str | None) -> Any:
     from tensorflow.python.framework import convert_to_constants
     from tensorflow.python.util import deprecation
 
-    keep = _nodes(meta_graph) | ({init_op.partition(":")[0]} if init_op else set())
-    # Names of asset files, which the init op assigns; the converter cannot take strings.
-    texts = [node.name for node in meta_graph.graph_def.node if node.attr["dtype"].type == dtypes.STRING]
+    keep = parts.of_requests(meta_graph) | ({init_op.partition(":")[0]} if init_op else set())
     with deprecation.silence():
+        needed = parts.behind(meta_graph.graph_def, keep)
+        # Names of asset files, which the init op assigns; the converter cannot take strings.
+        texts = [node.name for node in needed.node if node.op in _VARIABLES and _is_text(node)]
         frozen = convert_to_constants.convert_variables_to_constants_from_session_graph(
-            session.compat, meta_graph.graph_def, sorted(keep), variable_names_denylist=texts
+            session.compat, needed, sorted(keep), variable_names_denylist=texts
         )
-    naming.restore(frozen, meta_graph.graph_def)
+    naming.restore(frozen, needed)
     return frozen
 
 
-def difference(plain: Session, frozen: Session, probes: Sequence[Probe]) -> str:
-    """Why `frozen` must not take the place of `plain`; empty when it answers the same to what could be asked."""
+def difference(frozen: Session, answers: Iterable[Answer]) -> str:
+    """Why `frozen` must not take the place of the variables that gave `answers`; empty when it gives the same."""
     compared = 0
-    for probe in probes:
+    for answer in answers:
+        probe = answer.probe
         try:
-            expected = plain.run(probe.feeds, probe.fetches, (), None)
-        except ServingError:
-            continue  # A made-up input that the graph does not take.
-        try:
-            found = frozen.run(probe.feeds, probe.fetches, (), None)
+            found = frozen.run_here(probe.feeds, probe.fetches)
         except ServingError as error:
             return f"signature {probe.signature} fails with constants: {error.message}"
-        worst = max(map(_distance, expected, found), default=0.0)
+        worst = max(map(_distance, answer.values, found), default=0.0)
         if not worst <= TOLERANCE:
             return f"the answers of signature {probe.signature} differ by {worst:.2g} of the largest"
         compared += 1
-    return "" if compared else "there is no input to compare the answers for; warm-up records would be some"
+    return "" if compared else NOTHING_TO_COMPARE
 
 
 def _distance(expected: Array, found: Array) -> float:
@@ -95,25 +106,9 @@ def _distance(expected: Array, found: Array) -> float:
     return float(np.abs(expected[there] - found[there]).max()) / scale
 
 
-def _signatures(meta_graph: Any) -> list[Any]:
-    return [s for name, s in meta_graph.signature_def.items() if not name.startswith("__")]
-
-
-def _nodes(meta_graph: Any) -> set[str]:
-    """The nodes that requests feed and fetch."""
-    infos = [info for s in _signatures(meta_graph) for info in (*s.inputs.values(), *s.outputs.values())]
-    return {name.partition(":")[0] for info in infos for name in _tensor_names(info)}
-
-
-def _tensor_names(info: Any) -> list[str]:
-    kind = info.WhichOneof("encoding")
-    if kind == "coo_sparse":
-        sparse = info.coo_sparse
-        return [sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name]
-    if kind == "composite_tensor":
-        return [component.name for component in info.composite_tensor.components]
-    return [info.name]
+def _is_text(variable: Any) -> bool:
+    return bool(variable.attr["dtype"].type == dtypes.STRING)
 
 
 def _ops(meta_graph: Any) -> set[str]:
-    return ops_behind(meta_graph.graph_def, _nodes(meta_graph))
+    return ops_behind(meta_graph.graph_def, parts.of_requests(meta_graph))

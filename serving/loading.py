@@ -173,6 +173,7 @@ def load_options(options: Options) -> LoadOptions:
         intra_op_threads=shared or options.tensorflow_intra_op_parallelism,
         inter_op_threads=shared or options.tensorflow_inter_op_parallelism,
         freeze_variables=options.freeze_variables,
+        trial_s=options.load_trial_seconds,
         prefer_tflite=options.prefer_tflite_model,
         enable_warmup=options.enable_model_warmup,
         warmup_iterations=options.num_request_iterations_for_warmup,

@@ -18,10 +18,13 @@ def surely_ends(graph_def: Any) -> bool:
     functions = {function.signature.name: function.node_def for function in graph_def.library.function}
     groups = [graph_def.node, *functions.values()]
     return all(
-        not _WAITING.fullmatch(node.op) and _condition(node, group, functions) <= _COUNTING
-        for group in groups
-        for node in group
+        not waits(node.op) and _condition(node, group, functions) <= _COUNTING for group in groups for node in group
     )
+
+
+def waits(op: str) -> bool:
+    """Whether an op of this type may wait for another one of the same run."""
+    return _WAITING.fullmatch(op) is not None
 
 
 def _condition(node: Any, group: Iterable[Any], functions: Mapping[str, Iterable[Any]]) -> set[str]:

@@ -16,62 +16,81 @@ import numpy.typing as npt
 
 from bundle import manifest
 from bundle.errors import BundleError
-from serving import warmup
-from serving.batching import graph
+from serving import effects, twins, warmup
 from serving.codec import dtypes, tensorproto
 from serving.errors import ServingError
 
 Array = npt.NDArray[Any]
+# A signature, its tensors, and whether they are like those of requests.
+Found = tuple[str, dict[str, Array], bool]
 
+_DEFAULT: Final = "serving_default"
 _MOST_ROWS: Final = 4
-# Answers to two different rows show more than one; most image networks take 32 pixels.
-_ROWS: Final = 2
-_UNKNOWN_DIMENSION: Final = 32
-_MOST_ELEMENTS: Final = 10_000_000
+# The side of a made-up picture; most image networks take it.
+_PICTURE: Final = 32
+_MOST_NUMBERS: Final = 10_000_000
+_MOST_TEXTS: Final = 64
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What to feed and to fetch, by tensor name."""
+    """What to feed and to fetch, by tensor name. What a `typical` one takes to answer, requests take as well."""
 
     signature: str
     feeds: Mapping[str, Array]
     fetches: tuple[str, ...]
+    typical: bool = True
 
 
 def of_version(path: Path, meta_graph: Any) -> list[Probe]:
-    """One probe for each signature that changes nothing, as far as there are or can be guessed inputs for it.
+    """One probe for each signature that leaves nothing behind, as far as there are or can be guessed inputs for it.
 
-    No promise that the graph takes them.
+    Each has one row if that can be. Of signatures that compute the same, one is enough. No promise that the graph takes
+    what it is fed.
     """
-    probes: dict[str, Probe] = {}
-    signatures = {name: s for name, s in meta_graph.signature_def.items() if _can_be_tried(name, s, meta_graph)}
-    for name, tensors in chain(_recorded(path), _example(path, signatures), _made_up(signatures)):
+    probes: dict[bytes, Probe] = {}
+    signatures = _to_be_tried(meta_graph)
+    kinds = twins.kinds(meta_graph, signatures)
+    for name, tensors, typical in chain(_recorded(path), _example(path, signatures), _made_up(signatures)):
         signature = signatures.get(name)
-        if signature is not None and name not in probes and set(tensors) == set(signature.inputs):
+        if signature is not None and kinds[name] not in probes and set(tensors) == set(signature.inputs):
             feeds = {signature.inputs[alias].name: value for alias, value in tensors.items()}
-            probes[name] = Probe(name, feeds, tuple(info.name for info in signature.outputs.values()))
-        if len(probes) == len(signatures):
+            fetches = tuple(info.name for info in signature.outputs.values())
+            probes[kinds[name]] = Probe(name, feeds, fetches, typical)
+        if len(probes) == len(set(kinds.values())):
             break  # Records of large batches are slow to read.
     return list(probes.values())
 
 
-def _can_be_tried(name: str, signature: Any, meta_graph: Any) -> bool:
-    return bool(signature.inputs) and not name.startswith("__") and not graph.changes_state(meta_graph, signature)
+def _to_be_tried(meta_graph: Any) -> dict[str, Any]:
+    """The signatures that may be; first the one that most requests ask for, as it answers faster afterwards."""
+    offered = sorted(meta_graph.signature_def.items(), key=lambda item: (item[0] != _DEFAULT, item[0]))
+    return {
+        name: signature
+        for name, signature in offered
+        if signature.inputs and not name.startswith("__") and effects.leaves_nothing(meta_graph, signature)
+    }
 
 
-def _recorded(path: Path) -> Iterator[tuple[str, dict[str, Array]]]:
-    """The predict requests among the warm-up records that are small; broken records are for the warm-up to report."""
+def _recorded(path: Path) -> Iterator[Found]:
+    """The predict requests among the warm-up records; broken records are for the warm-up to report."""
     try:
         for request in warmup.predict_requests(path):
             tensors = {alias: tensorproto.to_array(proto) for alias, proto in request.inputs.items()}
+            if _have_rows(tensors):
+                tensors = {alias: value[:1] for alias, value in tensors.items()}
             if all(value.ndim == 0 or len(value) <= _MOST_ROWS for value in tensors.values()):
-                yield request.model_spec.signature_name or "serving_default", tensors
+                yield request.model_spec.signature_name or _DEFAULT, tensors, True
     except (ServingError, tensorproto.Unparsable):
         return
 
 
-def _example(path: Path, signatures: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Array]]]:
+def _have_rows(tensors: Mapping[str, Array]) -> bool:
+    """Whether all tensors have the same number of rows, so that they surely can be cut."""
+    return all(value.ndim for value in tensors.values()) and len({len(value) for value in tensors.values()}) == 1
+
+
+def _example(path: Path, signatures: Mapping[str, Any]) -> Iterator[Found]:
     """A held-out image of the manifest, for each signature whose only input is strings."""
     try:
         document = manifest.read(path)
@@ -81,42 +100,40 @@ def _example(path: Path, signatures: Mapping[str, Any]) -> Iterator[tuple[str, d
         return
     for name, signature in signatures.items():
         if encoded and [info.dtype for info in signature.inputs.values()] == [dtypes.STRING]:
-            yield name, {next(iter(signature.inputs)): np.array(encoded, dtype=object)}
+            yield name, {next(iter(signature.inputs)): np.array(encoded, dtype=object)}, True
 
 
-def _made_up(signatures: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Numbers and pictures."""
+def _made_up(signatures: Mapping[str, Any]) -> Iterator[Found]:
+    """Numbers and pictures, no more of them than the smallest request has: nobody knows what more would take."""
     for name, signature in signatures.items():
         tensors = {alias: _values(info) for alias, info in signature.inputs.items()}
         complete = {alias: value for alias, value in tensors.items() if value is not None}
         if len(complete) == len(tensors):
-            yield name, complete
+            yield name, complete, all(_is_known(info.tensor_shape) for info in signature.inputs.values())
 
 
 def _values(info: Any) -> Array | None:
-    if info.dtype == dtypes.STRING and info.WhichOneof("encoding") == "name":
-        return np.full(_shape(info.tensor_shape), picture(), dtype=object)
-    dtype = dtypes.JSON.get(info.dtype)
-    if dtype is None or info.WhichOneof("encoding") != "name":
+    if info.WhichOneof("encoding") != "name":
         return None
-    shape = _shape(info.tensor_shape)
-    if math.prod(shape) > _MOST_ELEMENTS:
+    shape = tuple(max(1, int(dim.size)) if dim.size else 0 for dim in info.tensor_shape.dim)
+    shape = (1,) if info.tensor_shape.unknown_rank else shape
+    if info.dtype == dtypes.STRING:
+        return np.full(shape, picture(), dtype=object) if math.prod(shape) <= _MOST_TEXTS else None
+    dtype = dtypes.JSON.get(info.dtype)
+    if dtype is None or math.prod(shape) > _MOST_NUMBERS:
         return None
     values = np.random.default_rng(0).random(shape)
     return values.astype(dtype) if np.dtype(dtype).kind == "f" else (values > 0.5).astype(dtype)
 
 
-def _shape(shape: Any) -> tuple[int, ...]:
-    if shape.unknown_rank:
-        return (_ROWS,)
-    sizes = [int(dim.size) for dim in shape.dim]
-    unknown = [_ROWS] + [_UNKNOWN_DIMENSION] * len(sizes)
-    return tuple(size if size >= 0 else unknown[axis] for axis, size in enumerate(sizes))
+def _is_known(shape: Any) -> bool:
+    """Whether a row of this shape is always of the same size."""
+    return not shape.unknown_rank and all(dim.size >= 0 for dim in shape.dim[1:])
 
 
 def picture(number: int = 0) -> bytes:
     """A grey PNG, another one for each number: what strings mostly are here, and as good a text as any other."""
-    size = _UNKNOWN_DIMENSION
+    size = _PICTURE
     header = struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + bytes(range(row, row + size)) for row in range(number, number + size)))
     chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))

@@ -30,7 +30,9 @@ class LoadOptions:
     """How SavedModels are loaded; the names follow the server's flags.
 
     `session_config` is a ConfigProto or None; of `intra_op_threads`, 0 finds out what suits the version,
-    of `inter_op_threads` it leaves the choice to TensorFlow. Without `batching` every request is run by itself.
+    of `inter_op_threads` it leaves the choice to TensorFlow. `trial_s` is how long the version may be tried for that
+    and for `freeze_variables`; with 0 nothing is found out and nothing frozen. Without `batching` every request is run
+    by itself.
     """
 
     tags: frozenset[str] = frozenset({"serve"})
@@ -38,6 +40,7 @@ class LoadOptions:
     intra_op_threads: int = 0
     inter_op_threads: int = 0
     freeze_variables: bool = False
+    trial_s: float = 0.0
     prefer_tflite: bool = False
     enable_warmup: bool = True
     warmup_iterations: int = 0
@@ -125,7 +128,7 @@ def _load(subject: Subject, options: LoadOptions) -> Servable:
         interpreters = tflite.Interpreters(path / tflite.FILE)
         return Servable(path, options, interpreters.signatures, _batched(interpreters, subject, options, None))
     meta_graph = savedmodel.read_meta_graph(path, options.tags)
-    session = opening.open_session(path, meta_graph, _config(options), options.freeze_variables)
+    session = opening.open_session(path, meta_graph, _config(options), options.freeze_variables, options.trial_s)
     # Reading and optimising a graph takes a multiple of what is left of it. Nothing else can run while it is collected:
     # better now than in the moment of the switch.
     memory.release()

@@ -8,15 +8,10 @@ what it needs is the CPU for reading requests.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from serving.errors import ServingError
 from serving.flags import CPUS
-from serving.probes import Probe
-from serving.session import Session
 
 
 @dataclass(frozen=True)
@@ -39,7 +34,6 @@ HEAVY: Final = Plan(0, 2)
 # 60 ms for 224x224.
 _MIDDLE_S: Final = 0.001
 _HEAVY_S: Final = 0.02
-_RUNS: Final = 3
 
 
 def asked_for(threads: int) -> Plan:
@@ -47,25 +41,10 @@ def asked_for(threads: int) -> Plan:
     return Plan(threads, MIDDLE.runs if threads == 1 else HEAVY.runs)
 
 
-def suiting(session: Session, probes: Sequence[Probe]) -> Plan:
-    """The plan for a version, judged by its longest run for one row in `session`, which has one thread."""
-    seconds = max((_seconds(session, probe) for probe in probes), default=0.0)
+def suiting(seconds: float) -> Plan:
+    """The plan for a version of which one row takes one thread `seconds`, at most; 0 when that is not known."""
     if not seconds:
-        return HEAVY  # Nothing is known of it; TensorFlow's own way is never far off.
+        return HEAVY  # TensorFlow's own way is never far off.
     if seconds < _MIDDLE_S:
         return LIGHT
     return MIDDLE if seconds < _HEAVY_S or CPUS == 1 else HEAVY
-
-
-def _seconds(session: Session, probe: Probe) -> float:
-    """The shortest of a few runs, in time of the CPU: who else is busy makes no difference to it. 0 when it fails."""
-    feeds = {name: value[:1] if value.ndim else value for name, value in probe.feeds.items()}
-    took = []
-    for _ in range(1 + _RUNS):
-        started = time.thread_time()
-        try:
-            session.run(feeds, probe.fetches, (), None)
-        except ServingError:
-            return 0.0
-        took.append(time.thread_time() - started)
-    return min(took)

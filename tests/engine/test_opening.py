@@ -32,13 +32,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_model(made: Path) -> Any:
     opened: list[Session] = []
 
-    def open_it(name: str | Path, freeze: bool = True, intra: int = 0) -> Session:
+    def open_it(name: str | Path, freeze: bool = True, intra: int = 0, trial_s: float = 600.0) -> Session:
         from tensorflow.core.protobuf import config_pb2
 
         path = made / name
         meta_graph = savedmodel.read_meta_graph(path, frozenset({"serve"}))
         config = config_pb2.ConfigProto(intra_op_parallelism_threads=intra)
-        opened.append(opening.open_session(path, meta_graph, config, freeze))
+        opened.append(opening.open_session(path, meta_graph, config, freeze, trial_s))
         return opened[-1]
 
     yield open_it

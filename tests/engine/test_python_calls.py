@@ -63,10 +63,11 @@ def refused(servable: Servable) -> ServingError:
     ],
     ids=["function", "eager", "stateless", "nested"],
 )
+@pytest.mark.parametrize("trial_s", [0.0, 600.0], ids=["untried", "tried"])
 def test_a_request_that_needs_python_is_answered_as_the_real_server_does(
-    made: Path, name: str, message: re.Pattern[str]
+    made: Path, name: str, message: re.Pattern[str], trial_s: float
 ) -> None:
-    error = refused(load(made / name, LoadOptions(freeze_variables=True)))
+    error = refused(load(made / name, LoadOptions(freeze_variables=True, trial_s=trial_s)))
     assert error.code == Code.INVALID_ARGUMENT
     assert message.fullmatch(error.message), error.message
 
