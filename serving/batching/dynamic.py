@@ -64,9 +64,8 @@ class DynamicRunner:
     ) -> list[Array]:
         """Feed, run and fetch by tensor name; raises what the request fails with when it is run alone."""
         timeout_s = _waitable(timeout_s)
-        signature = None if targets else self._find(feeds, fetches)
-        rows = _rows(feeds)
-        if signature is None or not signature.is_stacked or not 0 < rows <= MOST_ROWS:
+        signature, rows = self._find(feeds, fetches), _rows(feeds)
+        if targets or signature is None or not _may_share(signature, feeds, rows):
             return self._run_by_itself(feeds, fetches, targets, timeout_s)
         return self._run_in_lane(signature, Member(feeds, rows, timeout_s), tuple(fetches))
 
@@ -75,9 +74,8 @@ class DynamicRunner:
     ) -> Callable[[], None] | None:
         """As `run`, but no thread waits. Returns what to call when the time is over, if the request is queued."""
         timeout_s = _waitable(timeout_s)
-        signature = self._find(feeds, fetches)
-        rows = _rows(feeds)
-        if signature is None or not signature.is_stacked or not 0 < rows <= MOST_ROWS:
+        signature, rows = self._find(feeds, fetches), _rows(feeds)
+        if signature is None or not _may_share(signature, feeds, rows):
             later.run(self._run_by_itself, feeds, fetches, (), timeout_s)
             return None
         member = Member(feeds, rows, timeout_s, later)
@@ -205,6 +203,11 @@ class DynamicRunner:
 def _waitable(timeout_s: float | None) -> float | None:
     """The time limit, or none where it is longer than locks can wait."""
     return None if timeout_s is not None and timeout_s > _FOREVER_S else timeout_s
+
+
+def _may_share(signature: Stacking, feeds: Mapping[str, Array], rows: int) -> bool:
+    """Whether a request may be run together with others."""
+    return signature.is_stacked and 0 < rows <= MOST_ROWS and signature.fits(feeds)
 
 
 def _key(signature: Stacking, feeds: Mapping[str, Array], fetches: Sequence[str]) -> Hashable:

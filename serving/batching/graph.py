@@ -11,7 +11,8 @@ _HARMLESS: Final = re.compile(
     r"VarHandleOp|ReadVariableOp|_?ReadVariablesOp|VarIsInitializedOp|Variable(V2)?|ResourceGather(Nd)?"
     r"|(Anonymous|Mutable)?HashTable(V2)?|LookupTable(Find|Size)(V2)?|Placeholder|_Arg|_Retval"
     r"|(Stateful)?PartitionedCall|While|If|Case|Assert|CheckNumerics|Print(V2)?|NoOp"
-    r"|TensorArray\w*|Stack(Push|Pop|Close)?(V2)?"
+    r"|TensorArray\w*|Stack(Push|Pop|Close)?(V2)?|LookupTableExport|IsVariableInitialized"
+    r"|Ref(Enter|Exit|Identity|Merge|NextIteration|Select|Switch)"
 )
 # Not all of these are registered as stateful.
 _CHANGING: Final = re.compile(
@@ -48,7 +49,10 @@ def _changes_state(op: str) -> bool:
     if _CHANGING.fullmatch(op):
         return True
     definition = op_def_registry.get(op)
-    return definition is not None and definition.is_stateful and not _HARMLESS.fullmatch(op)
+    if definition is None or _HARMLESS.fullmatch(op):
+        return False
+    # What is given the variable itself may write to it, and is not registered as stateful for that.
+    return bool(definition.is_stateful or any(argument.is_ref for argument in definition.input_arg))
 
 
 def ops_behind(graph_def: Any, outputs: Iterable[str]) -> set[str]:

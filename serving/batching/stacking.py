@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+
+import numpy.typing as npt
 
 from bundle import manifest
 from bundle.errors import BundleError
@@ -21,6 +23,7 @@ from serving.errors import invalid
 
 log = logging.getLogger(__name__)
 
+Array = npt.NDArray[Any]
 Grounds = Literal["proved", "declared", "ordered", "none"]
 
 _WORDS: Final = {
@@ -75,6 +78,7 @@ class Stacking:
         self.name = name
         self.feeds = frozenset(info.name for info in signature.inputs.values())
         self.fetches = frozenset(info.name for info in signature.outputs.values())
+        self._shapes = {info.name: _sides(info) for info in signature.inputs.values()}
         self.grounds = grounds
         self.reason = reason
         self.batches = self.rows = self.audits = self.differences = 0
@@ -89,6 +93,10 @@ class Stacking:
     def is_stacked_because(self) -> str:
         """The grounds, for the metrics."""
         return self.grounds
+
+    def fits(self, feeds: Mapping[str, Array]) -> bool:
+        """Whether tensors for `feeds` have the shapes that it declares; no grounds say anything of others."""
+        return all(_is_of(value.shape, self._shapes[name]) for name, value in feeds.items())
 
     def ran(self, rows: int) -> None:
         """Count a batch of several requests."""
@@ -119,6 +127,19 @@ class Stacking:
     @property
     def _title(self) -> str:
         return f"{self.model} version {self.version}, signature {self.name}"
+
+
+def _sides(info: Any) -> tuple[int | None, ...] | None:
+    """The declared size of each dimension, None for one that is open; None when the rank is."""
+    if not info.HasField("tensor_shape") or info.tensor_shape.unknown_rank:
+        return None
+    return tuple(dim.size if dim.size >= 0 else None for dim in info.tensor_shape.dim)
+
+
+def _is_of(shape: tuple[int, ...], sides: tuple[int | None, ...] | None) -> bool:
+    if sides is None:
+        return True
+    return len(shape) == len(sides) and all(side in (None, size) for size, side in zip(shape, sides, strict=True))
 
 
 def decide(subject: Subject, meta_graph: Any, orders: Orders) -> list[Stacking]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 FLOAT, DOUBLE, INT32, UINT8, INT16, INT8, STRING = 1, 2, 3, 4, 5, 6, 7
-INT64, BOOL, UINT32, UINT64 = 9, 10, 22, 23
+INT64, BOOL, UINT16, UINT32, UINT64 = 9, 10, 17, 22, 23
 
 NAMES = {
     1: "float",

@@ -20,8 +20,8 @@ def spare_rows(call: Call, number: int, axes: Axes, does: str) -> None:
 
 
 def like(call: Call, number: int, shape: Shape) -> Value:
-    """A result that goes by rows if the input does."""
-    return Value(shape, call.inputs[number].by_row)
+    """A result that goes by rows if the input does, in the same order."""
+    return Value(shape, call.inputs[number].by_row, blocks=call.inputs[number].blocks)
 
 
 @kind("reduction", "Over named axes, the first not among them.",
@@ -103,7 +103,7 @@ def _roll(call: Call) -> list[Value]:
     return [like(call, 0, shape)]
 
 
-@kind("transpose", "The first axis stays the first.", "ConjugateTranspose", "Transpose")
+@kind("transpose", "The first axis stays the first.", "Transpose")
 def _transpose(call: Call) -> list[Value]:
     shape = call.shape(0)
     order = [call.from_front(axis, len(shape)) for axis in call.numbers(1)]
@@ -112,7 +112,7 @@ def _transpose(call: Call) -> list[Value]:
     return [like(call, 0, tuple(shape[axis] for axis in order))]
 
 
-@kind("expand", "A new axis, not in front.", "ExpandDims", sizes=True)
+@kind("expand", "A new axis, not in front.", "ExpandDims", sizes=True, blocks=True)
 def _expand(call: Call) -> list[Value]:
     value, shape = call.inputs[0], call.shape(0)
     axis = call.axis(1, len(shape) + 1)
@@ -123,7 +123,7 @@ def _expand(call: Call) -> list[Value]:
     return [like(call, 0, (*shape[:axis], ONE, *shape[axis:]))]
 
 
-@kind("squeeze", "Named axes of size one, the first not among them.", "Squeeze", sizes=True)
+@kind("squeeze", "Named axes of size one, the first not among them.", "Squeeze", sizes=True, blocks=True)
 def _squeeze(call: Call) -> list[Value]:
     value, shape = call.inputs[0], call.shape(0)
     axes = {call.from_front(axis, len(shape)) for axis in call.attr("squeeze_dims").list.i}

@@ -25,16 +25,24 @@ _ACTIVATIONS: Final = (
     "Elu", "LeakyRelu", "Relu", "Relu6", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh",
 )  # fmt: skip
 _COMPARING: Final = (
-    "ApproximateEqual", "Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd", "LogicalNot",
-    "LogicalOr", "NotEqual", "BitwiseAnd", "BitwiseOr", "BitwiseXor",
+    "ApproximateEqual", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Greater", "GreaterEqual", "Less", "LessEqual",
+    "LogicalAnd", "LogicalNot", "LogicalOr",
 )  # fmt: skip
 _TEXT: Final = (
-    "AsString", "DecodeBase64", "EncodeBase64", "RegexFullMatch", "RegexReplace", "StaticRegexFullMatch",
+    "DecodeBase64", "EncodeBase64", "RegexFullMatch", "RegexReplace", "StaticRegexFullMatch",
     "StaticRegexReplace", "StringJoin", "StringLength", "StringLower", "StringStrip", "StringToHashBucketFast",
     "StringToHashBucketStrong", "StringToNumber", "StringUpper", "Substr", "UnicodeScript", "UnicodeTranscode",
 )  # fmt: skip
 _WHOLE: Final = (dtypes.INT32, dtypes.INT64)
-_PASSING: Final = ("CheckNumerics", "EnsureShape", "Identity", "PreventGradient", "Snapshot", "StopGradient")
+_WITHOUT_FRACTION: Final = (
+    dtypes.BOOL, dtypes.INT8, dtypes.INT16, dtypes.INT32, dtypes.INT64,
+    dtypes.UINT8, dtypes.UINT16, dtypes.UINT32, dtypes.UINT64,
+)  # fmt: skip
+# What a number with a fraction that does not fit becomes in these depends on its place: kernels take several at once.
+_NARROW: Final = (
+    dtypes.INT8, dtypes.INT16, dtypes.UINT8, dtypes.UINT16, dtypes.UINT32, dtypes.UINT64,
+)  # fmt: skip
+_PASSING: Final = ("CheckNumerics", "Identity", "PreventGradient", "Snapshot", "StopGradient")
 
 
 def together(call: Call, operands: Sequence[Value]) -> Value:
@@ -88,6 +96,31 @@ def _number_by_number(call: Call) -> list[Value]:
     return [together(call, call.inputs)]
 
 
+@kind("text", "Whole numbers, each by itself; of others, what rounding changes would be seen.", "AsString")
+def _as_text(call: Call) -> list[Value]:
+    if call.inputs[0].by_row and call.attr("T").type not in _WITHOUT_FRACTION:
+        call.fail("prints numbers with a fraction, whose last digits depend on the place in the batch")
+    return [together(call, call.inputs)]
+
+
+@kind("equality", "Number by number, of shapes that fit for certain where others count as different.",
+      "Equal", "NotEqual")  # fmt: skip
+def _equality(call: Call) -> list[Value]:
+    one, other = call.inputs
+    if call.attr("incompatible_shape_error").b or _fit_for_certain(one.shape, other.shape):
+        return [together(call, call.inputs)]
+    if one.by_row or other.by_row:
+        call.fail("may compare shapes that do not fit together, and then answers once for all rows")
+    return [fixed(None)]
+
+
+def _fit_for_certain(one: Shape | None, other: Shape | None) -> bool:
+    if one is None or other is None:
+        return False
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return all(side == beside or ONE in (side, beside) for side, beside in pairs)
+
+
 @kind("sum of several", "Number by number, of tensors of the same shape.", "AddN")
 def _sum_of_several(call: Call) -> list[Value]:
     return [together(call, call.inputs)]
@@ -103,14 +136,46 @@ def _pass_all_on(call: Call) -> list[Value]:
     return list(call.inputs)
 
 
-@kind("cast", "Number by number.", "Cast", sizes=True)
+@kind("check of a shape", "It leaves the number of rows open.", "EnsureShape", sizes=True)
+def _check_of_shape(call: Call) -> list[Value]:
+    wanted = call.attr("shape").shape
+    if call.inputs[0].by_row and not wanted.unknown_rank and any(side.size >= 0 for side in wanted.dim[:1]):
+        call.fail("asks for a number of rows")
+    return [call.inputs[0]]
+
+
+@kind("cast", "Number by number, but for numbers with a fraction to whole ones of less than 32 bits.",
+      "Cast", sizes=True)  # fmt: skip
 def _cast(call: Call) -> list[Value]:
-    value = call.inputs[0]
-    if call.attr("DstT").type in _WHOLE:
-        return [value]
+    value, source, target = call.inputs[0], call.attr("SrcT").type, call.attr("DstT").type
+    if value.by_row and source not in _WITHOUT_FRACTION and target in _NARROW:
+        call.fail("makes of what does not fit whatever suits its place in the batch")
+    if target in _WHOLE:
+        return [_wrapped(value)]
     if value.counts_rows:  # Shapes are whole numbers: this is for computing with it.
         call.fail("computes with the number of rows")
     return [Value(value.shape, value.by_row)]
+
+
+def _wrapped(value: Value) -> Value:
+    """The value without the numbers that may be too large for the new type."""
+    if value.contents is None:
+        return value
+    sizes = [size if size is None or size.counts_rows or not size.may_wrap else None for size in value.contents.flat]
+    return _held(sizes, value.contents.shape)
+
+
+@kind("bits", "Number by number, between types of the same size.", "Bitcast")
+def _bits(call: Call) -> list[Value]:
+    if _bytes_of(call.attr("T").type) != _bytes_of(call.attr("type").type):
+        call.fail("makes numbers of parts of others")
+    return [Value(call.inputs[0].shape, call.inputs[0].by_row)]
+
+
+def _bytes_of(dtype: int) -> int:
+    from tensorflow.python.framework import dtypes as tensorflow_dtypes
+
+    return int(tensorflow_dtypes.as_dtype(dtype).size)
 
 
 @kind("choice", "Number by number, or row by row where the condition has one value for each row.",
@@ -178,6 +243,7 @@ def _computed(call: Call) -> Value | None:
 
 def _exactly(call: Call, exact: Any, one: Size | None, other: Size | None) -> Size | None:
     result: Size | None = exact(one, other) if one is not None and other is not None else None
+    result = None if result is None or result.may_wrap else result
     if result is None and any(size is not None and size.counts_rows for size in (one, other)):
         call.fail("computes with the number of rows")
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ def _by_row(call: Call, shape: Shape | None) -> list[Value]:
     if not call.inputs[0].by_row:
         return [fixed(shape)]
     assert shape is not None
-    return [Value(shape, by_row=True)]
+    return [Value(shape, by_row=True, blocks=call.inputs[0].blocks)]
 
 
 @kind("matrix product", "Rows on the left, not transposed; what is on the right is the same for all.", "MatMul")
@@ -66,9 +67,7 @@ def _sum_of_products(call: Call) -> list[Value]:
         call.require_fixed()
         return [fixed(None)]
     terms, _, result = call.attr("equation").s.decode("ascii", "replace").replace(" ", "").partition("->")
-    letters = terms.split(",")
-    if len(letters) != len(call.inputs) or "." in terms + result:
-        call.fail("has an equation that is not followed")
+    letters, result = _without_dots(call, terms.split(","), result)
     row = {term[:1] for term, value in zip(letters, call.inputs, strict=True) if value.by_row}
     others = "".join(term for term, value in zip(letters, call.inputs, strict=True) if not value.by_row)
     inner = "".join(term[1:] for term in letters)
@@ -77,20 +76,34 @@ def _sum_of_products(call: Call) -> list[Value]:
     return [_result_of(call, letters, result)]
 
 
+def _without_dots(call: Call, terms: Sequence[str], result: str) -> tuple[list[str], str]:
+    """The equation with letters for `...`, which stands for as many axes as there are, aligned at their last ones."""
+    if len(terms) != len(call.inputs):
+        call.fail("has an equation that is not followed")
+    covered = [len(call.shape(n)) - len(term.replace("...", "")) for n, term in enumerate(terms)]
+    most = max([count for count, term in zip(covered, terms, strict=True) if "..." in term], default=0)
+    dots = "".join(chr(0x100 + n) for n in range(most))
+    letters = [term.replace("...", dots[most - count :]) for term, count in zip(terms, covered, strict=True)]
+    if any(len(term) != len(call.shape(n)) for n, term in enumerate(letters)):
+        call.fail("has an equation that is not followed")
+    return letters, result.replace("...", dots)
+
+
 def _result_of(call: Call, letters: Sequence[str], result: str) -> Value:
     sides: dict[str, Size] = {}
     for term, value in zip(letters, call.inputs, strict=True):
         if value.counts_rows:
             call.fail("depends on the number of rows")
         for letter, side in zip(term, value.shape or (), strict=False):
-            same = sides.setdefault(letter, side)
+            same = sides.get(letter, side)
             if value.by_row and letter == result[0] and same != side:
                 call.fail("brings different rows together")
+            (sides[letter],) = broadcast((same,), (side,))
     return Value(tuple(sides.get(letter) or unknown() for letter in result), by_row=True)
 
 
 @kind("convolution", "With weights that are the same for all rows.",
-      "Conv2D", "Conv3D", "DepthwiseConv2dNative")  # fmt: skip
+      "Conv2D", "Conv3D", "DepthwiseConv2dNative", blocks=True)  # fmt: skip
 def _convolution(call: Call) -> list[Value]:
     call.require_fixed(1)
     if not call.inputs[0].by_row:
@@ -102,7 +115,8 @@ def _convolution(call: Call) -> list[Value]:
     return _by_row(call, _windows(call, weights[: len(call.shape(0)) - 2], last))
 
 
-@kind("transposed convolution", "With weights that are the same for all rows.", "Conv2DBackpropInput", sizes=True)
+@kind("transposed convolution", "With weights that are the same for all rows.",
+      "Conv2DBackpropInput", "Conv3DBackpropInputV2", sizes=True)  # fmt: skip
 def _transposed_convolution(call: Call) -> list[Value]:
     call.require_fixed(1)
     out = call.inputs[2]
@@ -110,14 +124,17 @@ def _transposed_convolution(call: Call) -> list[Value]:
         call.require_fixed()
         return [fixed(None)]
     sides = call.sizes(0)
-    if not sides or sides[0] != call.shape(2)[0]:
+    # Of two sizes, the first one is the height.
+    if len(sides) != len(call.shape(2)) or sides[0] != call.shape(2)[0]:
         call.fail("makes a shape that is not known before it runs")
     if any(side is not None and side.counts_rows for side in sides[1:]):
         call.fail("depends on the number of rows")
     return [Value((call.shape(2)[0], *(side or unknown() for side in sides[1:])), by_row=True)]
 
 
-@kind("pooling", "Of windows that are one row high.", "AvgPool", "AvgPool3D", "MaxPool", "MaxPool3D")
+@kind(
+    "pooling", "Of windows that are one row high and one channel wide.", "AvgPool", "AvgPool3D", "MaxPool", "MaxPool3D"
+)
 def _pooling(call: Call) -> list[Value]:
     if not call.inputs[0].by_row:
         return [fixed(None)]
@@ -125,8 +142,10 @@ def _pooling(call: Call) -> list[Value]:
     if window[:1] != [1] or steps[:1] != [1]:
         call.fail("has windows of several rows")
     inner = _spatial(call, [Size(side) for side in window])
-    channels = call.shape(0)[_channel(call)]
-    return _by_row(call, _windows(call, inner, channels))
+    at = _channel(call)
+    if window[at] != 1 or steps[at] != 1:
+        call.fail("has windows of several channels")
+    return _by_row(call, _windows(call, inner, call.shape(0)[at]))
 
 
 def _channel(call: Call) -> int:
@@ -178,15 +197,40 @@ def _local_normalisation(call: Call) -> list[Value]:
 
 
 @kind("resizing", "Of pictures, to a size that is the same for all.",
-      "ResizeArea", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor")  # fmt: skip
+      "ResizeArea", "ResizeBicubic", "ResizeBilinear", "ResizeNearestNeighbor", "ScaleAndTranslate")  # fmt: skip
 def _resizing(call: Call) -> list[Value]:
-    call.require_fixed(1)
+    call.require_fixed(*range(1, len(call.inputs)))
     shape = call.inputs[0].shape
     if shape is None or len(shape) != 4:
         call.require_fixed()
         return [fixed(None)]
     sides = call.sizes(1)
     return _by_row(call, (shape[0], *(side or unknown() for side in sides[:2]), shape[3]))
+
+
+@kind("blocks", "Of inner axes, which become rows of their own until they are put together again.",
+      "BatchToSpaceND", "SpaceToBatchND", blocks=True)  # fmt: skip
+def _cut_into_blocks(call: Call) -> list[Value]:
+    call.require_fixed(1, 2)
+    value, shape = call.inputs[0], call.inputs[0].shape
+    if not value.by_row or shape is None:
+        return [fixed(None)]
+    blocks, edges = call.numbers(1), call.numbers(2)
+    parts = math.prod(blocks)
+    cuts = call.node.op == "SpaceToBatchND"
+    if min(blocks) < 1 or value.blocks != (1 if cuts else parts):
+        call.fail("brings rows together, or takes them apart")
+    sides = [*shape]
+    for axis, block in enumerate(blocks):
+        length = shape[axis + 1].number
+        edge = sum(edges[axis * 2 : axis * 2 + 2])
+        if length is None:
+            sides[axis + 1] = unknown()
+        else:
+            sides[axis + 1] = Size((length + edge) // block if cuts else length * block - edge)
+    front = shape[0] * Size(parts) if cuts else shape[0].over(Size(parts))
+    assert front is not None, "rows that are cut into blocks have as many entries for each"
+    return [Value((front, *sides[1:]), by_row=True, blocks=parts if cuts else 1)]
 
 
 @kind("space and depth", "Blocks of pixels become channels, or channels blocks.", "DepthToSpace", "SpaceToDepth")

@@ -8,7 +8,7 @@ from typing import Final
 from serving.batching.rows.axes import like, spare_rows
 from serving.batching.rows.registry import kind
 from serving.batching.rows.sizes import ONE, Size, unknown
-from serving.batching.rows.values import Call, Shape, Value, fixed, holding, known
+from serving.batching.rows.values import MOST_CONTENTS, Call, Shape, Value, fixed, holding, known
 
 
 @kind("join", "Along one axis, not the first, of tensors that all go by rows.", "Concat", "ConcatV2", sizes=True)
@@ -42,7 +42,9 @@ def _joined_sizes(call: Call, values: Sequence[Value]) -> Value:
     """Vectors of whole numbers one behind the other, as shapes are made."""
     vectors = [value.contents for value in values]
     if all(vector is not None and vector.ndim == 1 for vector in vectors):
-        return holding([size for vector in vectors if vector is not None for size in vector])
+        sizes = [size for vector in vectors if vector is not None for size in vector]
+        if len(sizes) <= MOST_CONTENTS:
+            return holding(sizes)
     if any(value.counts_rows for value in values):
         call.fail("makes a shape that is not known before it runs")
     return fixed(_joined_shape(call, values))
@@ -164,7 +166,7 @@ def _takes_all_rows(call: Call) -> bool:
     if _mask(call, "ellipsis_mask") & 1:
         # `...` in front covers the rows unless the other entries cover all axes.
         entries = len(call.sizes(1))
-        new = sum(_mask(call, "new_axis_mask") >> n & 1 for n in range(entries))
+        new = sum(_mask(call, "new_axis_mask") >> n & 1 for n in range(1, entries))
         return len(call.shape(0)) > entries - 1 - new
     moved = (_mask(call, "shrink_axis_mask") | _mask(call, "new_axis_mask")) & 1
     return not moved and bool(call.sizes(1)) and _takes_whole_axis(call, 0)
@@ -223,10 +225,11 @@ def _part_of_sizes(call: Call, value: Value) -> Value:
         if value.counts_rows:
             call.fail("makes a shape that is not known before it runs")
         return fixed(None)
-    if _mask(call, "ellipsis_mask") or _mask(call, "new_axis_mask"):
+    # Of each mask, only the bit of the one entry counts.
+    if (_mask(call, "ellipsis_mask") | _mask(call, "new_axis_mask")) & 1:
         call.fail("makes a shape that is not known before it runs")
     begin, end, step = (call.numbers(n)[0] for n in (1, 2, 3))
-    if _mask(call, "shrink_axis_mask"):
+    if _mask(call, "shrink_axis_mask") & 1:
         return holding(contents[begin])
-    first = None if _mask(call, "begin_mask") else begin
-    return holding(contents[first : None if _mask(call, "end_mask") else end : step])
+    first = None if _mask(call, "begin_mask") & 1 else begin
+    return holding(contents[first : None if _mask(call, "end_mask") & 1 else end : step])

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from serving.batching.rows.sizes import ROWS
 from serving.batching.rows.sources import shape_of
-from serving.batching.rows.table import FOR_SIZES, RULES
+from serving.batching.rows.table import FOR_BLOCKS, FOR_SIZES, RULES
 from serving.batching.rows.values import FIXED, Call, NotProvedError, Value
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,7 @@ _DEEPEST_CALL: Final = 100
 def why_not(meta_graph: Any, signature: Any) -> str:
     """Why it is not proved that the rows of `signature` do not influence each other; empty when it is."""
     try:
-        inputs = {_at(info): _input(alias, info) for alias, info in signature.inputs.items()}
-        run = _Graph(meta_graph.graph_def).run(inputs)
+        run = _Graph(meta_graph.graph_def).run(_inputs(signature))
         for alias, info in signature.outputs.items():
             _check_output(alias, run.value(_at(info)))
     except NotProvedError as reason:
@@ -42,6 +41,15 @@ def _at(info: Any) -> str:
         raise NotProvedError("it has a sparse or ragged tensor")
     name, _, index = info.name.partition(":")
     return f"{name}:{index or 0}"
+
+
+def _inputs(signature: Any) -> dict[str, Value]:
+    inputs: dict[str, Value] = {}
+    for alias, info in sorted(signature.inputs.items()):
+        if _at(info) in inputs:
+            raise NotProvedError(f"input `{alias}` is the same tensor as another input")
+        inputs[_at(info)] = _input(alias, info)
+    return inputs
 
 
 def _input(alias: str, info: Any) -> Value:
@@ -173,7 +181,14 @@ class _Scope:
             return _beside_the_way(call, definition)
         if node.op not in FOR_SIZES and any(value.counts_rows for value in inputs):
             call.fail("computes with the number of rows")
-        return rule(call)
+        if node.op not in FOR_BLOCKS and any(value.blocks > 1 for value in inputs):
+            call.fail("takes rows that are cut into blocks")
+        try:
+            return rule(call)
+        except OverflowError:
+            call.fail("makes a size that is too large to be followed")
+        except (IndexError, ValueError):
+            call.fail("takes tensors that do not fit together")
 
 
 def _beside_the_way(call: Call, definition: Any) -> Sequence[Value]:

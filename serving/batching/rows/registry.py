@@ -22,10 +22,15 @@ KINDS: Final[list[Kind]] = []
 RULES: Final[dict[str, Rule]] = {}
 FOR_SIZES: Final[set[str]] = set()
 """Operations whose rules know what to do with the number of rows; all others must not meet it."""
+FOR_BLOCKS: Final[set[str]] = set()
+"""Operations whose rules know what to do with rows that are cut into blocks; all others must not meet them."""
 
 
-def kind(name: str, says: str, *operations: str, sizes: bool = False) -> Callable[[Rule], Rule]:
-    """Put a rule into the table for all of `operations`; with `sizes` it takes the number of rows as input as well."""
+def kind(name: str, says: str, *operations: str, sizes: bool = False, blocks: bool = False) -> Callable[[Rule], Rule]:
+    """Put a rule into the table for all of `operations`.
+
+    With `sizes` it takes the number of rows as input as well, with `blocks` rows that are cut into blocks.
+    """
 
     def enter(rule: Rule) -> Rule:
         KINDS.append(Kind(name, says, tuple(sorted(operations))))
@@ -33,6 +38,7 @@ def kind(name: str, says: str, *operations: str, sizes: bool = False) -> Callabl
             assert operation not in RULES, f"{operation} has a rule already"
             RULES[operation] = rule
         FOR_SIZES.update(operations if sizes else ())
+        FOR_BLOCKS.update(operations if blocks else ())
         return rule
 
     return enter

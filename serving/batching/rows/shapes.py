@@ -39,7 +39,7 @@ def _reshape(call: Call) -> list[Value]:
     front = sides[0]
     if front == ANY:
         front = ROWS * _share_in_front(call, sides[1:])
-    elif front.over(ROWS) is None:
+    elif front.for_each_row is None:
         call.fail("brings rows together, or takes them apart")
     return [Value((front, *(known(side) for side in sides[1:])), by_row=True)]
 
@@ -91,7 +91,7 @@ def _of_shape(call: Call, sides: list[Size | None]) -> Value:
         call.fail("moves the axis of the rows")
     front = sides[0] if sides else None
     by_row = front is not None and front.counts_rows
-    if by_row and front is not None and front.over(ROWS) is None:
+    if by_row and front is not None and front.for_each_row is None:
         call.fail("computes with the number of rows")
     return Value(tuple(known(side) for side in sides), by_row)
 
@@ -99,6 +99,8 @@ def _of_shape(call: Call, sides: list[Size | None]) -> Value:
 @kind("broadcast", "The first dimension goes by rows already, or has a size of one.", "BroadcastTo", sizes=True)
 def _broadcast(call: Call) -> list[Value]:
     value, shape = call.inputs[0], call.shape(0)
+    if value.counts_rows:
+        call.fail("computes with the number of rows")
     if call.inputs[1].contents is None and not value.by_row:
         call.require_fixed()
         return [fixed(None)]

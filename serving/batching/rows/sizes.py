@@ -8,6 +8,11 @@ from itertools import count
 from typing import Final
 
 _numbers: Final = count()
+# Far more than the shapes of networks come to; a graph can square a size again and again.
+_MOST_SYMBOLS: Final = 64
+_MOST_BITS: Final = 64
+# Whole numbers of 32 bits wrap around; batches are of far fewer than 128 rows.
+_MOST_CERTAIN: Final = 2**24
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,11 @@ class Size:
     symbols: tuple[str, ...] = ()
 
     def __mul__(self, other: Size) -> Size:
-        """The product."""
+        """The product; raises OverflowError where no tensor has such a size."""
+        if len(self.symbols) + len(other.symbols) > _MOST_SYMBOLS:
+            raise OverflowError
+        if self.factor.bit_length() + other.factor.bit_length() > _MOST_BITS:
+            raise OverflowError
         return Size(self.factor * other.factor, tuple(sorted(self.symbols + other.symbols)))
 
     def over(self, other: Size) -> Size | None:
@@ -28,6 +37,17 @@ class Size:
         if not other.factor or self.factor % other.factor or any(number < 0 for number in rest.values()):
             return None
         return Size(self.factor // other.factor, tuple(sorted(rest.elements())))
+
+    @property
+    def for_each_row(self) -> Size | None:
+        """How many there are for each row, if that is at least one and does not depend on how many rows there are."""
+        share = self.over(ROWS)
+        return share if share is not None and share.factor > 0 and not share.counts_rows else None
+
+    @property
+    def may_wrap(self) -> bool:
+        """Whether it may be too large for a whole number of 32 bits."""
+        return abs(self.factor) >= _MOST_CERTAIN
 
     @property
     def number(self) -> int | None:

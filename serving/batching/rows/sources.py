@@ -31,22 +31,23 @@ def _constant(call: Call) -> list[Value]:
         return [fixed(shape_of(tensor.tensor_shape))]
     from tensorflow.python.framework import tensor_util
 
-    return [holding(_as_sizes(tensor_util.MakeNdarray(tensor).tolist()))]
-
-
-def _as_sizes(numbers: Any) -> Any:
-    return [_as_sizes(number) for number in numbers] if isinstance(numbers, list) else Size(numbers)
+    numbers = tensor_util.MakeNdarray(tensor)
+    contents = np.empty(numbers.shape, dtype=object)
+    for place, number in np.ndenumerate(numbers):
+        contents[place] = Size(int(number))
+    return [holding(contents)]
 
 
 @kind("variable", "The same for all rows, as no operation of the table changes it.", "VarHandleOp", "VariableV2")
 def _variable(call: Call) -> list[Value]:
-    return [fixed(shape_of(call.attr("shape").shape))]
+    shape = shape_of(call.attr("shape").shape)
+    return [fixed(shape) if call.node.op == "VariableV2" else Value((), stored=shape)]
 
 
 @kind("variable", "The same for all rows, as no operation of the table changes it.", "ReadVariableOp")
 def _read(call: Call) -> list[Value]:
     call.require_fixed()
-    return [call.inputs[0]]
+    return [fixed(call.inputs[0].stored)]
 
 
 @kind("table", "The same for all rows, as no operation of the table changes it.",
@@ -67,14 +68,14 @@ def _lookup(call: Call) -> list[Value]:
 @kind("gather", "Places that the rows name, in what is the same for all; or the same places of each row.",
       "Gather", "GatherV2", "ResourceGather", sizes=True)  # fmt: skip
 def _gather(call: Call) -> list[Value]:
-    values, places = call.inputs[:2]
-    skipped = call.attr("batch_dims").i
+    values, places = _searched(call), call.inputs[1]
     if not values.by_row and not places.by_row:
-        return [_of_sizes(call)]
+        return [_of_sizes(call, values)]
     if values.counts_rows or places.counts_rows:
         call.fail("computes with the number of rows")
-    shape, named = call.shape(0), call.shape(1)
+    shape, named = _shape_of(call, values), call.shape(1)
     axis = call.axis(2, len(shape)) if call.node.op == "GatherV2" else 0
+    skipped = call.attr("batch_dims").i
     skipped = call.from_front(skipped, len(named)) if skipped < 0 else skipped
     if values.by_row and places.by_row:
         if not 0 < skipped <= axis or shape[0] != named[0]:
@@ -86,11 +87,28 @@ def _gather(call: Call) -> list[Value]:
     return [Value(shape[:axis] + named[skipped:] + shape[axis + 1 :], by_row=True)]
 
 
-def _of_sizes(call: Call) -> Value:
+def _searched(call: Call) -> Value:
+    """What is gathered from: the first input, or the variable that it leads to."""
+    if not call.node.op.startswith("Resource"):
+        return call.inputs[0]
+    call.require_fixed(0)
+    return fixed(call.inputs[0].stored)
+
+
+def _shape_of(call: Call, values: Value) -> Shape:
+    if values.shape is None:
+        call.fail("takes a tensor of unknown rank")
+    return values.shape
+
+
+def _of_sizes(call: Call, values: Value) -> Value:
     """Whole numbers picked out of a vector, as shapes are made."""
-    values, places = call.inputs[:2]
+    places = call.inputs[1]
     if values.contents is not None and values.contents.ndim == 1 and places.contents is not None:
-        return holding(values.contents[np.array(call.numbers(1), int).reshape(places.contents.shape)])
+        numbers = call.numbers(1)
+        if any(not 0 <= number < len(values.contents) for number in numbers):
+            call.fail("names a place that is not there")
+        return holding(values.contents[np.array(numbers, int).reshape(places.contents.shape)])
     call.require_fixed()
     if values.shape is None or places.shape is None or (call.node.op == "GatherV2" and call.inputs[2].contents is None):
         return fixed(None)
@@ -107,7 +125,7 @@ def _gather_by_path(call: Call) -> list[Value]:
     if not call.inputs[1].by_row:
         call.require_fixed()
         return [fixed(None)]
-    shape, named = call.shape(0), call.shape(1)
+    shape, named = _shape_of(call, _searched(call)), call.shape(1)
     depth = named[-1].number
     if depth is None or len(named) < 2:
         call.fail("takes rows for parts of a path")

@@ -26,12 +26,16 @@ class NotProvedError(Exception):
 class Value:
     """One tensor. With `by_row` its first dimension has a fixed number of entries for each row, in the rows' order,
     and each of them depends on that row alone. Without, it is the same whatever rows are run together, unless
-    `contents` counts them. `shape` is None when not even the rank is known.
+    `contents` counts them. `shape` is None when not even the rank is known. `stored` is the shape of the variable that
+    a handle leads to. Entries that are cut into several `blocks` are in another order: the first blocks of all of them,
+    then the second ones, and so on.
     """
 
     shape: Shape | None
     by_row: bool = False
     contents: Contents | None = None
+    stored: Shape | None = None
+    blocks: int = 1
 
     @property
     def scalar(self) -> Size | None:
@@ -79,7 +83,10 @@ class Call:
     def attr(self, name: str) -> Any:
         """An attribute of the node; its default where it was left out, an empty one where there is no default."""
         if name in self.node.attr:
-            return self.node.attr[name]
+            found = self.node.attr[name]
+            if found.placeholder:
+                self.fail(f"takes its `{name}` from whoever calls the function it is in")
+            return found
         declared = () if self._definition is None else self._definition.attr
         return next((each.default_value for each in declared if each.name == name), type(self.node).AttrEntry().value)
 

@@ -99,7 +99,8 @@ def _per_step(tf: Any, x: Any, t: Tensor, d: Draw) -> Any:
 
 def _attention(tf: Any, x: Any, t: Tensor, d: Draw) -> Any:
     scores = tf.nn.softmax(tf.matmul(x, x, transpose_b=True))
-    return tf.matmul(scores, x) if d.one_of(True, False) else tf.einsum("bij,bjk->bik", scores, x)
+    equation = d.one_of("", "bij,bjk->bik", "...ij,...jk->...ik")
+    return tf.einsum(equation, scores, x) if equation else tf.matmul(scores, x)
 
 
 def _conv(tf: Any, x: Any, t: Tensor, d: Draw) -> Any:
@@ -108,6 +109,17 @@ def _conv(tf: Any, x: Any, t: Tensor, d: Draw) -> Any:
     if d.one_of(True, False):
         return tf.nn.conv2d(x, d.weights(2, 2, channels or 1, 3), d.one_of(1, 2), padding)
     return tf.nn.depthwise_conv2d(x, d.weights(2, 2, channels or 1, 1), [1, 1, 1, 1], padding)
+
+
+def _blocks(tf: Any, x: Any, t: Tensor, d: Draw) -> Any:
+    """As a dilated convolution is made."""
+    block = [d.one_of(1, 2), d.one_of(2, 3)]
+    edges = [[d.below(2), 0] for _ in block]
+    for n in range(2):
+        edges[n][1] = -(t.inner[n] + edges[n][0]) % block[n]
+    cut = tf.space_to_batch(x, block, edges)
+    filtered = tf.nn.conv2d(cut, d.weights(1, 1, t.inner[-1] or 1, 3), 1, "SAME")
+    return tf.batch_to_space(filtered, block, d.one_of(edges, [[0, 0], [0, 0]]))
 
 
 def _batch_norm(tf: Any, x: Any, t: Tensor, d: Draw) -> Any:
@@ -174,6 +186,18 @@ def _place_in_batch(tf: Any, x: Any, t: Tensor, d: Draw) -> Any:
     return x + tf.reshape(places, [-1] + [1] * (t.rank - 1))
 
 
+def _squared(tf: Any, x: Any, t: Tensor, d: Draw) -> Any:
+    rows = tf.shape(x)[0]
+    padded = tf.tile(x, [1, rows])
+    mixed = tf.reduce_mean(tf.reshape(padded, tf.stack([rows * rows, -1])), 1)
+    return x + tf.reshape(mixed, tf.stack([rows, -1]))[:, :1]
+
+
+def _number_spread(tf: Any, x: Any, t: Tensor, d: Draw) -> Any:
+    rows = tf.shape(x)[0]
+    return x + tf.cast(tf.broadcast_to(rows, d.one_of([rows, 1], [1, 1])), tf.float32)
+
+
 APART: list[Op] = [
     Op("relu", _any, lambda tf, x, t, d: d.one_of(tf.nn.relu, tf.tanh, tf.abs, tf.math.erf)(x)),
     Op("scalar", _any, lambda tf, x, t, d: x * d.one_of(0.5, -1.5) + 1.0),
@@ -188,6 +212,7 @@ APART: list[Op] = [
     Op("convolution", lambda x: _rank(4)(x) and min(s or 0 for s in x.inner) >= 2, _conv),
     Op("pooling", lambda x: _rank(4)(x) and min(s or 0 for s in x.inner) >= 2,
        lambda tf, x, t, d: d.one_of(tf.nn.max_pool2d, tf.nn.avg_pool2d)(x, 2, 2, d.one_of("SAME", "VALID"))),
+    Op("blocks", _rank(4), _blocks),
     Op("batch norm", _rank(4), _batch_norm),
     Op("layer norm", _known, _layer_norm),
     Op("resize", _rank(4), _resize),
@@ -228,6 +253,8 @@ MIXING: list[Op] = [
     Op("reverse rows", _any, lambda tf, x, t, d: tf.reverse(x, [0]), apart=False),
     Op("roll rows", _any, lambda tf, x, t, d: tf.roll(x, 1, 0), apart=False),
     Op("training", _rank(4), _train_norm, apart=False),
+    Op("square of the number of rows", _rank(2), _squared, apart=False),
+    Op("number of rows spread", _rank(2), _number_spread, apart=False),
     Op("number of rows", _any, lambda tf, x, t, d: x / tf.cast(tf.shape(x)[0], tf.float32), apart=False),
     Op("place in batch", _any, _place_in_batch, apart=False),
     Op("other rows", _rank(2), lambda tf, x, t, d: tf.matmul(tf.matmul(x, x, transpose_b=True), x), apart=False),

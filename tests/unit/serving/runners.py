@@ -62,6 +62,9 @@ def signature_of(feed: str, *fetches: str) -> Any:
     return signature
 
 
-def declared(*fetches: str) -> Stacking:
-    """A signature from x:0 to `fetches` of which somebody says that its rows are apart."""
-    return Stacking(Subject("m", 1, Path("m", "1")), "s", signature_of("x:0", *fetches), "declared")
+def declared(*fetches: str, shape: Sequence[int] | None = None) -> Stacking:
+    """A signature from x:0, of that shape or any, to `fetches`, of which somebody says that its rows are apart."""
+    signature = signature_of("x:0", *fetches)
+    for size in shape or ():
+        signature.inputs["in"].tensor_shape.dim.add(size=size)
+    return Stacking(Subject("m", 1, Path("m", "1")), "s", signature, "declared")

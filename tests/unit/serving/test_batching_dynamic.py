@@ -93,6 +93,19 @@ def test_other_shapes_do_not_wait_for_the_lane() -> None:
     assert set(runner.shapes) == {(1,), (1, 2), (1, 3), ()}
 
 
+def test_what_has_another_shape_than_its_signature_says_is_run_by_itself() -> None:
+    runner = GatedRunner()
+    batched = DynamicRunner(runner, [declared("y:0", shape=[-1, 2])])
+    values = [[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]], [7.0], [8.0]]  # Other sizes, and other ranks.
+    pool = ThreadPoolExecutor(4)
+    runner.close_gate()
+    futures = [pool.submit(ask, batched, value) for value in values]
+    until(lambda: runner.started == len(values))
+    runner.open_gate()
+    assert [future.result(10) for future in futures] == [[2.0, 4.0, 6.0], [8.0, 10.0, 12.0], [14.0], [16.0]]
+    assert runner.sizes == [1, 1, 1, 1]
+
+
 def test_the_bad_one_of_sixteen_fails_alone_with_its_own_message() -> None:
     runner = GatedRunner()
     batched = runner_over(runner)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving.batching.graph import changing_ops
 from serving.batching.rows import proof
 from serving.batching.rows.sizes import ROWS, Size
 from serving.batching.rows.table import RULES
@@ -34,6 +35,73 @@ def reason(make: Make, shape: Any = SHAPE, dtype: Any = tf.float32) -> str:
 
 def shape_of(x: Any) -> Any:
     return tf.shape(x)
+
+
+def rows_of(x: Any) -> Any:
+    return tf.shape(x)[0]
+
+
+def _blocks(x: Any) -> Any:
+    """As a dilated convolution is made."""
+    cut = tf.space_to_batch(x, [2, 2], [[0, 1], [1, 0]])
+    filtered = tf.nn.conv2d(cut, np.ones((2, 2, 2, 3), np.float32), 1, "VALID")
+    return tf.reshape(tf.batch_to_space(filtered, [2, 2], [[0, 0], [0, 0]]), [-1, 108])
+
+
+def _squared(x: Any) -> Any:
+    """As many entries as the square of the number of rows, and back."""
+    many = tf.reshape(x, tf.stack([rows_of(x) * rows_of(x), -1]))
+    return tf.reshape(tf.reduce_sum(many, 1), [rows_of(x), -1])
+
+
+def _masks_of_no_entry(x: Any) -> Any:
+    """Makes [4] of the shape [rows, 4, 4]; bits of a mask that stand for no entry count for nothing."""
+    part = tf.raw_ops.StridedSlice(input=tf.shape(x), begin=[1], end=[2], strides=[1], begin_mask=2)
+    return tf.reshape(tf.nn.softmax(tf.reshape(x, tf.concat([part, [-1]], 0))), [rows_of(x), 4, 4])
+
+
+def _dots_over_nothing(x: Any) -> Any:
+    """The `...` in front covers no axis, as the entries behind it name all."""
+    ends: dict[str, Any] = {"begin": [0, 0, 0], "end": [0, 1, 4], "strides": [1, 1, 1]}
+    return x - tf.raw_ops.StridedSlice(input=x, **ends, ellipsis_mask=1, new_axis_mask=1)
+
+
+def _pool_over_channels(x: Any) -> Any:
+    pooled = tf.raw_ops.MaxPool(input=x, ksize=[1, 1, 1, 2], strides=[1, 1, 1, 2], padding="VALID")
+    return tf.reshape(pooled, [-1, 4])
+
+
+def _as_high_as_rows(x: Any) -> Any:
+    """Of two sizes, the first one is the height."""
+    made = tf.raw_ops.Conv2DBackpropInput(
+        input_sizes=tf.stack([rows_of(x), 2]),
+        filter=np.ones((1, 1, 1, 1), np.float32),
+        out_backprop=x,
+        strides=[1, 64, 64, 1],
+        padding="SAME",
+    )
+    return tf.reduce_sum(made, [1, 2, 3])
+
+
+def _stored(x: Any) -> Any:
+    """The handle of a variable is one entry, whatever the variable holds."""
+    handle = tf.raw_ops.VarHandleOp(dtype=tf.float32, shape=[4], shared_name="v")
+    return tf.reshape(x, tf.stack([-1, tf.reduce_prod(tf.raw_ops.Shape(input=handle))]))
+
+
+def _doubled(x: Any) -> Any:
+    """A vector that is far longer than any memory, were it made."""
+    vector = tf.constant([1] * 64)
+    for _ in range(40):
+        vector = tf.concat([vector, vector], 0)
+    return x * tf.cast(vector[:1], tf.float32)
+
+
+def _squared_again(x: Any) -> Any:
+    side = tf.shape(x)[1]
+    for _ in range(40):
+        side = side * side
+    return x * tf.ones([side])
 
 
 W = np.ones((4, 3), np.float32)
@@ -65,6 +133,24 @@ ROW_WISE: dict[str, tuple[Make, Any, Any]] = {
     ),
     "text": (lambda x: tf.strings.length(tf.strings.join([x, "!"])), [None], tf.string),
     "einsum": (lambda x: tf.einsum("bij,jk->bik", x, W), [None, 2, 4], tf.float32),
+    "einsum of any rank": (lambda x: tf.einsum("...j,jk->...k", x, W), [None, 2, 4], tf.float32),
+    "einsum with one matrix for all": (lambda x: tf.einsum("...ij,...jk->...ik", x, W), [None, 2, 4], tf.float32),
+    "blocks and back": (_blocks, [None, 7, 7, 2], tf.float32),
+    "the same bits": (lambda x: tf.bitcast(x, tf.int32) & 1, SHAPE, tf.float32),
+    "resized smoothly": (
+        lambda x: tf.image.resize(x, [3, 3], antialias=True),
+        [None, 6, 6, 3],
+        tf.float32,
+    ),
+    "a shape with any number of rows": (lambda x: tf.ensure_shape(x, [None, 4]), SHAPE, tf.float32),
+    "whole numbers as text": (lambda x: tf.strings.as_string(x), [None], tf.int32),
+    "whole numbers made narrow": (lambda x: tf.cast(x, tf.uint8), [None], tf.int32),
+    "compared to one number": (
+        lambda x: tf.raw_ops.Equal(x=x, y=0.0, incompatible_shape_error=False),
+        SHAPE,
+        tf.float32,
+    ),
+    "a long vector": (_doubled, SHAPE, tf.float32),
     "whatever is computed from constants alone": (
         lambda x: x * tf.reshape(tf.linalg.svd(tf.eye(4))[0], [4]),
         SHAPE,
@@ -116,6 +202,67 @@ MIXED: dict[str, tuple[Make, str, Any]] = {
     "sum over rows by letters": (lambda x: tf.einsum("bi->i", x), "adds up rows", SHAPE),
     "rows regrouped": (lambda x: tf.reshape(x, [-1, 8]), "brings rows together", SHAPE),
     "rows shuffled by shape": (lambda x: tf.reshape(tf.reshape(x, [4, -1]), [-1, 4]), "brings rows together", SHAPE),
+    "as many entries as rows times rows": (_squared, "brings rows together", SHAPE),
+    "rows times rows filled": (
+        lambda x: tf.reshape(tf.fill([rows_of(x) * rows_of(x)], 1.0), [rows_of(x), -1]),
+        "`Fill` at node Fill computes with the number of rows",
+        SHAPE,
+    ),
+    "more rows than whole numbers hold": (
+        lambda x: tf.reshape(x, tf.stack([rows_of(x) * 1431655765, 12])),
+        "`Mul` at node mul computes with the number of rows",
+        [None, 8],
+    ),
+    "the number of rows spread out": (
+        lambda x: x + tf.cast(tf.broadcast_to(rows_of(x), [rows_of(x), 1]), tf.float32),
+        "`BroadcastTo` at node BroadcastTo computes with the number of rows",
+        SHAPE,
+    ),
+    "sizes spread out": (
+        lambda x: x + tf.cast(tf.broadcast_to(tf.shape(x), [3, 2])[0, :1], tf.float32),
+        "`BroadcastTo` at node BroadcastTo computes with the number of rows",
+        SHAPE,
+    ),
+    "a number of rows asked for": (
+        lambda x: tf.raw_ops.EnsureShape(input=x, shape=[3, 4]),
+        "asks for a number of rows",
+        SHAPE,
+    ),
+    "compared as a whole": (
+        lambda x: tf.raw_ops.Equal(x=x, y=tf.zeros([3]), incompatible_shape_error=False),
+        "answers once for all rows",
+        SHAPE,
+    ),
+    "masks of no entry": (_masks_of_no_entry, "brings rows together", [None, 4, 4]),
+    "dots over nothing": (_dots_over_nothing, "takes some of the rows", SHAPE),
+    "channels pooled": (_pool_over_channels, "has windows of several channels", [None, 1, 1, 4]),
+    "as high as rows": (_as_high_as_rows, "is not known before it runs", [None, 1, 1, 1]),
+    "blocks of rows": (
+        lambda x: tf.batch_to_space(x, [2], [[0, 0]]),
+        "brings rows together, or takes them apart",
+        [None, 2, 2],
+    ),
+    "blocks left as they are": (
+        lambda x: tf.reshape(tf.space_to_batch(x, [2], [[0, 0]]), [-1, 8]),
+        "`Reshape` at node Reshape takes rows that are cut into blocks",
+        [None, 4, 2],
+    ),
+    "other blocks back": (
+        lambda x: tf.batch_to_space(tf.space_to_batch(x, [4, 1], [[0, 0], [0, 0]]), [2, 1], [[0, 0], [0, 0]]),
+        "brings rows together, or takes them apart",
+        [None, 4, 4, 1],
+    ),
+    "what does not fit a narrow type": (lambda x: tf.cast(x, tf.uint8), "whatever suits its place", SHAPE),
+    "fractions as text": (lambda x: tf.strings.as_string(x), "whose last digits depend on the place", SHAPE),
+    "parts of numbers": (lambda x: tf.bitcast(x, tf.uint8), "makes numbers of parts of others", SHAPE),
+    "dots for other axes": (lambda x: tf.einsum("...i,...i->...", x, x[0]), "takes some of the rows", SHAPE),
+    "dots for the rows of a constant": (
+        lambda x: tf.einsum("...i,...i->...", x, tf.ones([3, 4])),
+        "adds up rows, or brings different ones together",
+        SHAPE,
+    ),
+    "the shape of a handle": (_stored, "output `y` does not have one entry for each row", SHAPE),
+    "sizes without end": (_squared_again, "makes a size that is too large to be followed", [None, None]),
     "a size of one squeezed": (lambda x: tf.squeeze(x)[:, None], "may take the axis of the rows away", SHAPE),
     "rows sorted": (lambda x: tf.gather(x, tf.argsort(x[:, 0])), "`TopKV2` at node", SHAPE),
     "rows filtered": (lambda x: tf.boolean_mask(x, x[:, 0] > 0), "`Where` at node", SHAPE),
@@ -206,6 +353,21 @@ def test_functions_that_call_each_other_for_ever_are_given_up() -> None:
     assert "levels deep" in proof.why_not(graph.meta_graph, graph.signature)
 
 
+def test_what_a_function_takes_from_its_caller_is_not_guessed() -> None:
+    graph = made(tf.function(lambda x: tf.linalg.matmul(x, W)))
+    body = graph.meta_graph.graph_def.library.function[0].node_def
+    for node in body:
+        if node.op == "MatMul":
+            node.attr["transpose_a"].placeholder = "turned"
+    assert "takes its `transpose_a` from whoever calls" in proof.why_not(graph.meta_graph, graph.signature)
+
+
+def test_one_tensor_is_not_two_inputs() -> None:
+    graph = made(lambda x: x * 2.0)
+    graph.signature.inputs["also"].CopyFrom(graph.signature.inputs["x0"])
+    assert "`x0` is the same tensor as another input" in proof.why_not(graph.meta_graph, graph.signature)
+
+
 def test_an_old_loop_is_not_followed() -> None:
     with tf.Graph().as_default():
         tf.compat.v1.disable_control_flow_v2()
@@ -242,3 +404,29 @@ def test_sizes_are_divided_only_where_that_is_certain() -> None:
     assert Size(6).over(Size(0)) is None
     assert ROWS.counts_rows and not side.counts_rows and not (ROWS * Size(0)).counts_rows
     assert (Size(0) * side).number == 0
+
+
+def test_only_a_fixed_number_of_entries_is_one_for_each_row() -> None:
+    side = Size(1, ("side",))
+    assert (ROWS * Size(6) * side).for_each_row == Size(6) * side
+    for other in (side, Size(6), ROWS * ROWS, ROWS * Size(-1), ROWS * Size(0)):
+        assert other.for_each_row is None
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["CountUpTo", "AssignAdd", "LookupTableInsert", "LookupTableImport", "StridedSliceAssign", "QueueDequeue"],
+)
+def test_what_writes_to_a_variable_that_it_is_given_changes_state(operation: str) -> None:
+    graph = made(lambda x: x * 2.0)
+    node = graph.meta_graph.graph_def.node.add(name="writes", op=operation)
+    graph.meta_graph.graph_def.node[-2].input.append(f"^{node.name}")
+    assert changing_ops(graph.meta_graph, graph.signature) == [operation]
+
+
+@pytest.mark.parametrize("operation", ["Identity", "LookupTableFind", "IsVariableInitialized", "RefIdentity"])
+def test_what_reads_a_variable_changes_nothing(operation: str) -> None:
+    graph = made(lambda x: x * 2.0)
+    node = graph.meta_graph.graph_def.node.add(name="reads", op=operation)
+    graph.meta_graph.graph_def.node[-2].input.append(f"^{node.name}")
+    assert changing_ops(graph.meta_graph, graph.signature) == []

@@ -34,6 +34,19 @@ def _upwards() -> Any:
     return keras.Model(inputs, L.Conv2D(2, 1)(L.Concatenate()([x, kept])))
 
 
+def _dilated() -> Any:
+    layers = [
+        L.Input((12, 12, 4)), L.Conv2D(4, 3, dilation_rate=2), L.DepthwiseConv2D(3, dilation_rate=2, padding="same"),
+        L.Reshape((-1, 4)), L.Conv1D(3, 3, padding="causal", dilation_rate=4), L.Flatten(), L.Dense(2),
+    ]  # fmt: skip
+    return keras.Sequential(layers)
+
+
+def _best() -> Any:
+    inputs = L.Input((8,))
+    return keras.Model(inputs, keras.ops.argmax(L.Dense(3)(inputs), -1))
+
+
 def _pictures() -> Any:
     layers = [
         L.Input((16, 16, 3)), L.Resizing(20, 20), L.CenterCrop(16, 16), L.Rescaling(1 / 255), L.Normalization(),
@@ -57,6 +70,10 @@ APART: dict[str, Callable[[], Any]] = {
     "attention": _attention,
     "branches": _branches,
     "upwards": _upwards,
+    "dilated": _dilated,
+    "best": _best,
+    "any rank": lambda: keras.Sequential([L.Input((4, 3)), L.EinsumDense("...x,xy->...y", output_shape=7)]),
+    "volumes upwards": lambda: keras.Sequential([L.Input((4, 4, 4, 1)), L.Conv3DTranspose(2, 3, strides=2)]),
     "mobile": lambda: keras.applications.MobileNetV3Small(weights=None, input_shape=(32, 32, 3), classes=3),
 }
 NOT_FOLLOWED: dict[str, Callable[[], Any]] = {
