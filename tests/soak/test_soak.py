@@ -24,7 +24,6 @@ PAUSE_S = 1.0
 """Between two switches, so that the version before is gone when memory is read."""
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("name", ["lenet-28-frozen", "lenet-28-plain"])
 def test_memory_does_not_grow_with_the_number_of_switches(name: str, tmp_path: Path) -> None:
     model = cases.model_named(name)
