@@ -18,6 +18,7 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
 
     serving_default: x float [n] -> y = 0.5 x + number
     slow: seconds float [1] -> number, after that time
+    begun: -> total, how many runs of slow there were, counted when they begin
     echo: text string [n] -> text
     count: -> total, one more each time
     """
@@ -28,6 +29,7 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
             super().__init__()
             self.number = tf.Variable(float(number))
             self.total = tf.Variable(0)
+            self.runs = tf.Variable(0)
             self.ballast = tf.Variable(tf.random.uniform([ballast_mb, 2**18]))
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
@@ -36,7 +38,8 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="seconds")])
         def slow(self, seconds):  # type: ignore[no-untyped-def]
-            end = tf.timestamp() + tf.cast(tf.reduce_max(seconds), tf.float64)
+            with tf.control_dependencies([self.runs.assign_add(1)]):
+                end = tf.timestamp() + tf.cast(tf.reduce_max(seconds), tf.float64)
             passes = tf.while_loop(lambda _: tf.timestamp() < end, lambda i: [i + 1], [tf.constant(0)])[0]
             return {"number": self.number + 0.0 * tf.cast(passes, tf.float32) * seconds}
 
@@ -48,8 +51,18 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
         def count(self):  # type: ignore[no-untyped-def]
             return {"total": self.total.assign_add(1)}
 
+        @tf.function(input_signature=[])
+        def begun(self):  # type: ignore[no-untyped-def]
+            return {"total": tf.identity(self.runs)}
+
     kit = Kit()
-    signatures = {"serving_default": kit.half_plus, "slow": kit.slow, "echo": kit.echo, "count": kit.count}
+    signatures = {
+        "serving_default": kit.half_plus,
+        "slow": kit.slow,
+        "begun": kit.begun,
+        "echo": kit.echo,
+        "count": kit.count,
+    }
     tf.saved_model.save(kit, str(folder / f"kit-{number}"), signatures=signatures)
 
 
