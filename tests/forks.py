@@ -22,7 +22,7 @@ class Forked:
     """A process that calls `main` and ends with what it returns: subprocess.Popen as far as tests of servers use it."""
 
     def __init__(self, log: Path, main: Callable[..., int], *arguments: Any) -> None:
-        log.touch()
+        log.write_bytes(b"")
         self._process = FORKS.Process(target=_call, args=(log, main, arguments))
         self._process.start()
         assert self._process.pid is not None

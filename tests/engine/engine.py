@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shutil
 import signal
@@ -68,6 +69,26 @@ def serve_and_look_often(flags: Sequence[str]) -> int:
 
     polling._Poller.__init__ = begin_often  # type: ignore[method-assign]
     return main.main(flags)
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A request that waits for a file."""
+
+    answer: Future[float]
+    file: Path
+
+    def release(self) -> None:
+        """Let it be answered."""
+        self.file.touch()
+
+    @property
+    def outcome(self) -> str:
+        """What became of it once it has ended: its answer, or "cut"."""
+        try:
+            return str(self.answer.result(60))
+        except (requests.RequestException, grpc.RpcError):
+            return "cut"
 
 
 class Engine:
@@ -180,21 +201,31 @@ class Engine:
         (output,) = reply.outputs.values()
         return float(output.float_val[0])
 
-    def total(self, model: str, signature: str) -> int:
-        """What a signature without inputs answers: "count" or "begun"."""
-        request = predict_pb2.PredictRequest()
-        request.model_spec.name, request.model_spec.signature_name = model, signature
-        reply = prediction_service_pb2_grpc.PredictionServiceStub(self.channel).Predict(request, timeout=60)
-        return int(reply.outputs["total"].int_val[0])
-
     @contextlib.contextmanager
-    def busy(self, model: str, ask: Callable[[str, str, float], float], seconds: float) -> Iterator[Future[float]]:
-        """Send a request to "slow" by `ask` from a thread of its own; the block begins when it runs."""
-        before = self.total(model, "begun")
+    def holding(self, base: Path, over_grpc: bool = False) -> Iterator[Held]:
+        """Keep the model of `base` busy with a request that runs when the block begins, and lasts until `release`."""
+        file = base / "released"
+        ask = self._held_grpc if over_grpc else self._held_rest
         with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(ask, model, "slow", seconds)
-            self.until(lambda: self.total(model, "begun") > before)
-            yield answer
+            held = Held(pool.submit(ask, base.name, str(file)), file)
+            self.until(lambda: f'held until there is "{file}"' in self.log)
+            try:
+                yield held
+            finally:
+                held.release()
+
+    def _held_rest(self, model: str, path: str) -> float:
+        return float(self.predict(model, "held", path))
+
+    def _held_grpc(self, model: str, path: str) -> float:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.signature_name = model, "held"
+        tensor = request.inputs["path"]
+        tensor.dtype = 7
+        tensor.tensor_shape.dim.add(size=1)
+        tensor.string_val.append(path.encode())
+        reply = prediction_service_pb2_grpc.PredictionServiceStub(self.channel).Predict(request, timeout=60)
+        return float(reply.outputs["number"].float_val[0])
 
     @property
     def rss_mb(self) -> int:

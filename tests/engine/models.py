@@ -18,7 +18,7 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
 
     serving_default: x float [n] -> y = 0.5 x + number
     slow: seconds float [1] -> number, after that time
-    begun: -> total, how many runs of slow there were, counted when they begin
+    held: path string [1] -> number, as soon as there is a file of that name; says on stderr that it waits
     echo: text string [n] -> text
     count: -> total, one more each time
     """
@@ -38,10 +38,21 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="seconds")])
         def slow(self, seconds):  # type: ignore[no-untyped-def]
-            with tf.control_dependencies([self.runs.assign_add(1)]):
-                end = tf.timestamp() + tf.cast(tf.reduce_max(seconds), tf.float64)
+            end = tf.timestamp() + tf.cast(tf.reduce_max(seconds), tf.float64)
             passes = tf.while_loop(lambda _: tf.timestamp() < end, lambda i: [i + 1], [tf.constant(0)])[0]
             return {"number": self.number + 0.0 * tf.cast(passes, tf.float32) * seconds}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="path")])
+        def held(self, path):  # type: ignore[no-untyped-def]
+            def absent(run):  # type: ignore[no-untyped-def]
+                # Another pattern each time, or the look would be taken out of the loop.
+                pattern = path + tf.strings.substr(tf.strings.as_string(run), 0, 0)
+                return tf.equal(tf.size(tf.io.matching_files(pattern)), 0)
+
+            # What counts its runs is asked by clients alone, never by the server for a try.
+            with tf.control_dependencies([tf.print("held until there is", path[0]), self.runs.assign_add(1)]):
+                looks = tf.while_loop(absent, lambda run: [run + 1], [tf.constant(0)])[0]
+            return {"number": self.number + 0.0 * tf.cast(looks, tf.float32) * tf.ones_like(path, tf.float32)}
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
         def echo(self, text):  # type: ignore[no-untyped-def]
@@ -51,15 +62,11 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
         def count(self):  # type: ignore[no-untyped-def]
             return {"total": self.total.assign_add(1)}
 
-        @tf.function(input_signature=[])
-        def begun(self):  # type: ignore[no-untyped-def]
-            return {"total": tf.identity(self.runs)}
-
     kit = Kit()
     signatures = {
         "serving_default": kit.half_plus,
         "slow": kit.slow,
-        "begun": kit.begun,
+        "held": kit.held,
         "echo": kit.echo,
         "count": kit.count,
     }

@@ -80,11 +80,11 @@ def test_the_status_lists_versions_descending_with_their_states(engine: Engine, 
 def test_a_running_request_finishes_on_its_version(engine: Engine, kits: Kits, base: Path) -> None:
     kits.publish(base, "1", 1)
     model = engine.serve(base)
-    with engine.busy(model, engine.predict, 4.0) as answer:
+    with engine.holding(base) as held:
         kits.publish(base, "2", 2)
         engine.until(lambda: engine.states(model) == {2: "AVAILABLE", 1: "UNLOADING"})
-        assert engine.predict(model) == 2.0 and not answer.done()
-    assert answer.result() == 1.0
+        assert engine.predict(model) == 2.0 and not held.answer.done()
+    assert held.outcome == "1.0"
     engine.until(lambda: engine.states(model) == {2: "AVAILABLE", 1: "END"})
 
 
