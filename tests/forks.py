@@ -10,7 +10,9 @@ import multiprocessing
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +57,49 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+def run(
+    main: Callable[[], int], arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
+) -> tuple[int, str, str]:
+    """Exit status, output and errors of a command: `main` with `arguments` on its command line, called in `folder`."""
+    with tempfile.TemporaryDirectory() as written:
+        outputs = [Path(written, name) for name in ("out", "err")]
+        process = FORKS.Process(target=_run, args=(main, arguments, folder, environment, outputs))
+        process.start()
+        process.join()
+        out, err = (output.read_text() for output in outputs)
+    assert process.exitcode is not None
+    return process.exitcode, out, err
+
+
 def _call(log: Path, main: Callable[..., int], arguments: tuple[Any, ...]) -> None:
-    output = os.open(log, os.O_WRONLY | os.O_APPEND)
-    for number in (1, 2):
-        os.dup2(output, number)
-    os.close(output)
+    _redirect([log, log])
     os._exit(main(*arguments))
+
+
+def _run(
+    main: Callable[[], int],
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    outputs: Sequence[Path],
+) -> None:
+    _redirect(outputs)
+    os.chdir(folder)
+    os.environ.update(environment)
+    status = 1
+    try:
+        sys.argv[1:] = arguments
+        status = main()
+    except SystemExit as error:
+        status = int(error.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _redirect(outputs: Sequence[Path]) -> None:
+    for number, path in zip((1, 2), outputs, strict=True):
+        output = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.dup2(output, number)
+        os.close(output)
