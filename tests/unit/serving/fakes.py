@@ -12,6 +12,7 @@ from google.protobuf import text_format
 from serving.config import ModelServerConfig
 from serving.errors import Code, ServingError
 from serving.manager import Manager
+from tests.waiting import DEADLINE_S
 from tests.waiting import until as until
 
 
@@ -40,13 +41,13 @@ class FakeLoader:
         self._held[folder] = event = threading.Event()
         return event.set
 
-    def load(self, path: Path, options: Any) -> FakeServable:
+    def load(self, path: Path, options: Any, model: str, version: int) -> FakeServable:
         folder = f"{path.parent.name}/{path.name}"
         with self._lock:
             self.asked.append(folder)
         held = self._held.get(folder)
         if held is not None:
-            assert held.wait(20)
+            assert held.wait(DEADLINE_S)
         if not (path / "model").is_file():
             raise ServingError(Code.NOT_FOUND, f"no model in {path}")
         if (path / "model").read_text() != "good":

@@ -12,7 +12,8 @@ import pytest
 from serving.errors import Code
 from serving.manager import Manager
 from serving.version import VersionStatus
-from tests.unit.serving.fakes import FakeLoader, answering, config_of, entry, make_version, serving, states, until
+from tests.unit.serving.fakes import FakeLoader, answering, config_of, entry, make_version, serving, states
+from tests.waiting import until
 
 NewManager = Callable[..., Manager]
 
@@ -172,7 +173,7 @@ def test_a_regular_file_fails_in_the_real_words(new_manager: NewManager, base: P
 def test_unexpected_errors_become_the_status_too(
     new_manager: NewManager, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(path: Path, options: object) -> None:
+    def crash(*_: object) -> None:
         raise RuntimeError("boom")
 
     make_version(base, "1")
