@@ -22,7 +22,7 @@ from tests.waiting import until as until
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "ResnetModel"
 COPIED = (".env", "models.config", "serving/monitoring.config")
-DEADLINE_S = 120
+DEADLINE_S = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +109,8 @@ def new_bundle(root: Path) -> Bundle:
         "KEEP_VERSIONS": "20",
         "MAX_ACCURACY_DROP": "1",  # What is trained for one epoch is to be released, too.
         # A neighbour that takes the CPU for a moment must not decide which version is good.
+        "CHECK_TIMEOUT_SECONDS": "600",
+        "READY_TIMEOUT_SECONDS": "600",
         "MAX_SLOWDOWN": "1000",
         "WATCH_SLOWDOWN": "1000",
         "MAKEFLAGS": "",

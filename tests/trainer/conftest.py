@@ -83,7 +83,7 @@ def trainer(root: Path, *arguments: str, **environment: str) -> tuple[int, str, 
 def fresh_trainer(root: Path, *arguments: str) -> tuple[int, str, str]:
     """Exit status, output and errors of the command as users start it."""
     process = start(root, *arguments)
-    out, err = process.communicate(timeout=280)
+    out, err = process.communicate(timeout=600)
     return process.returncode, out, err
 
 
