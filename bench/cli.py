@@ -19,7 +19,7 @@ _QUICK = ("lenet-28/plain/rest-bytes", "lenet-28/plain/rest-json", "resnet-32/pl
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; returns its exit status (0 done, 1 failed, 2 wrong use, 130 interrupted)."""
+    """Run the benchmark; returns its exit status (0 done, 1 failed or a floor missed, 2 wrong use, 130 interrupted)."""
     arguments = _parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # `timeout` and `docker stop` ask like this: what was started is ended then, too.
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from bench import run
+    from bench import floors, run
     from bench.engines.target import Target
     from bench.measure import Pace
 
@@ -69,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
     clients = arguments.clients or ((1, 16) if arguments.quick else cases.CLIENTS)
     only = arguments.only or (_QUICK if arguments.quick else ())
     selected = bool(arguments.only or arguments.quick)
-    run.run(
+    results = run.run(
         run.Plan(
             cases=cases.select(only, clients),
             engines=arguments.engines,
@@ -80,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
             command=" ".join(["python -m bench", *sys.argv[1:]]),
         )
     )
-    return 0
+    return 0 if floors.hold(results) else 1
 
 
 def _require_wrk() -> None:

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench import floors
+from bench.floors import Compared
 from bench.results import REFERENCE, CaseResult, EngineFacts, Results, SwitchResult
 from bench.statistics import Spread
 
@@ -25,6 +27,7 @@ up to twice as often as asked for. Which generator was used stands in the last c
 """
 
 _CASES = ["engine", "images/s", "p50 ms", "p99 ms", "CPU s/1000", "failed", "ratio", "load", "rest", "generator"]
+_FLOORS = ["case", "clients", "against", "floor", "ratio", "", "where the floor is from"]
 _ENGINES = ["model", "engine", "start s", "folder to AVAILABLE s", "RSS MB loaded", "RSS MB after load"]
 _SWITCHES = [
     "model",
@@ -54,6 +57,7 @@ def text(results: Results, folder: Path) -> str:
     for name, group in itertools.groupby(results.cases, key=lambda result: result.case.model.name):
         picture = f"\n![{name}]({name}.png)\n" if (folder / f"{name}.png").exists() else ""
         parts.append(f"\n## {name}\n{picture}\n{_table(['case', 'clients', *_CASES], _case_rows(group))}")
+    parts.append(f"\n## Floors\n\n{_table(_FLOORS, map(_floor_row, floors.compare(results)))}")
     if results.engines:
         parts.append(f"\n## Start, roll-out and memory\n\n{_table(_ENGINES, map(_engine_row, results.engines))}")
     if results.switches:
@@ -86,11 +90,17 @@ def _cells(result: CaseResult, engine: str) -> list[str]:
         _number(_median([sample.p99_ms for sample in samples])),
         _number(_median([sample.cpu_s_per_1000 for sample in samples])),
         str(sum(sample.failed for sample in samples)),
-        f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" if ratio else "",
+        _spread(ratio),
         _percent(_median([sample.generator_share for sample in samples])),
         _percent(_median([sample.others_share for sample in samples])),
         "" if samples[0].p50_ms is None else result.generator,
     ]
+
+
+def _floor_row(compared: Compared) -> list[str]:
+    floor = compared.floor
+    asked = [floor.case, str(floor.clients), floor.against, f"{floor.least:g}"]
+    return [*asked, _spread(compared.ratio), compared.verdict, floor.source]
 
 
 def _engine_row(facts: EngineFacts) -> list[str]:
@@ -125,6 +135,10 @@ def _number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _spread(ratio: Spread | None) -> str:
+    return str(ratio) if ratio else ""
 
 
 def _percent(share: float | None) -> str:

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from types import FrameType
 
 from serving import commandline, process
 from serving.errors import ServingError
@@ -18,6 +17,7 @@ from serving.flags import Options
 log = logging.getLogger("serving.main")  # also when run as a script
 
 FAILED = 255
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(options: Options) -> int:
     signals = Signals()
-    signals.install()
+    signals.block()
     for flag in commandline.ineffective(options):
         log.warning("--%s has no effect here (%s): %s", flag.name, flag.support, flag.help)
     try:
@@ -57,6 +57,7 @@ def _run(options: Options, signals: Signals) -> int:
     config = startup.check(options)
     startup.check_ports(options)
     sandbox.enter(options, config)
+    signals.watch()
     from serving.server import Server
 
     server = Server(options)
@@ -79,18 +80,29 @@ def _run(options: Options, signals: Signals) -> int:
 
 
 class Signals:
-    """SIGTERM and SIGINT: the first one asks to stop, the second one ends the process."""
+    """SIGTERM and SIGINT: the first one asks to stop, the second one ends the process.
+
+    A thread of its own waits for them. A handler would run in the main thread, which does not wake from its wait for
+    a lock when the kernel gives the signal to another thread, as happens while threads are started.
+    """
 
     def __init__(self) -> None:
         self.stop = threading.Event()
         self.serving = False
 
-    def install(self) -> None:
-        """Handle the signals from now on; only the main thread may call this."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._handle)
+    def block(self) -> None:
+        """Keep them until `watch` is called. Call it before any thread is started: threads inherit it."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
 
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
+    def watch(self) -> None:
+        """Act on them from now on, those that came before included."""
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+
+    def _wait(self) -> None:
+        while True:
+            self._handle(signal.sigwait(_ENDING))
+
+    def _handle(self, number: int) -> None:
         if self.stop.is_set():
             os._exit(128 + number)
         self.stop.set()

@@ -69,9 +69,7 @@ def test_a_change_of_code_makes_no_large_layer_anew(images: Images, tmp_path: Pa
     with new_stack(tmp_path, images, **tags) as stack:
         for package in ("bundle", "serving", "trainer"):
             (tmp_path / package / "changed.py").write_text(f"# {time.time()}\n")
-        began = time.monotonic()
         assert stack.compose("--profile", "*", "build", "watcher", "trainer").returncode == 0
-        took_s = time.monotonic() - began
         try:
             for name, tag in zip(NAMES, tags.values(), strict=True):
                 old, new = inspect(getattr(images, name)), inspect(tag)
@@ -82,7 +80,6 @@ def test_a_change_of_code_makes_no_large_layer_anew(images: Images, tmp_path: Pa
             with client() as docker:
                 for tag in tags.values():
                     docker.images.remove(tag)
-    assert took_s < 60
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,7 @@
-"""Engines that cannot run here, and files of weights: refused within seconds, in one paragraph."""
+"""Engines that cannot run here, and files of weights: refused in one paragraph, with nothing started."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from rollout.engines.docker_facts import DockerFacts
 from tests.compose.stack import Images, Stack, new_stack
 
 pytestmark = pytest.mark.docker
-
-SECONDS = 20
 
 
 @pytest.fixture
@@ -25,10 +22,8 @@ def empty(engine: DockerFacts, tmp_path: Path) -> Iterator[Stack]:
 
 
 def refusal(stack: Stack, **settings: str) -> tuple[str, str]:
-    """The steps of `rollout up` and the one line with which it refuses, within seconds and with nothing started."""
-    began = time.monotonic()
+    """The steps of `rollout up` and the one line with which it refuses, with nothing started."""
     status, output = stack.run("rollout", "up", **settings)
-    assert time.monotonic() - began < SECONDS
     assert status == 1
     assert stack.leftovers() == []
     steps, _, error = output.rpartition("error: ")

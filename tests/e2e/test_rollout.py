@@ -26,6 +26,9 @@ from rollout.reconcile import last_events
 from tests.e2e.conftest import MODEL, Bundle, until
 
 PAUSE_S = 0.03
+SLOW_S = 3.0
+"""Longer than DROP_QUIET_SECONDS, which it would take for the copy's end."""
+
 TOLERANCE = 1e-3
 
 
@@ -84,14 +87,12 @@ def _ask(serving: Bundle, images: list[dict[str, str]], which: str) -> np.ndarra
 def test_train_publishes_version_2_under_traffic(serving: Bundle, traffic: Traffic) -> None:
     """No request fails, and each is answered by one version as a whole."""
     first = _ask(serving, traffic.images, "versions/1")
-    began = time.monotonic()
     output = serving.must("rollout", "train", EPOCHS="2", SEED="7")
     assert "version 2 is AVAILABLE" in output
     second = _ask(serving, traffic.images, "versions/2")
     assert np.abs(first - second).max() > 10 * TOLERANCE, "two trainings with other seeds gave the same model"
     until(lambda: serving.available() == [2], "version 1 to be unloaded")
     traffic.stopping.set()
-    assert len(traffic.answers) / (time.monotonic() - began) > 5
     by_version = [_same(answer, first) + 2 * _same(answer, second) for answer in traffic.answers]
     assert set(by_version) == {1, 2}, "an answer is of neither version, or one version never answered"
     assert by_version == sorted(by_version), "the old version answered after the new one"
@@ -109,7 +110,7 @@ def test_a_slow_copy_goes_live(serving: Bundle, traffic: Traffic) -> None:
         target = serving.drop / "slow" / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-        time.sleep(5 / len(paths))
+        time.sleep(SLOW_S / len(paths))
         assert serving.available() == [before], "it went live before it was whole"
     until(lambda: serving.available() == [before + 1], "the dropped copy to be served")
     until(lambda: not any(serving.drop.iterdir()), "the drop folder to be empty")

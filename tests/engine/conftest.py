@@ -22,8 +22,8 @@ def start_engine(tmp_path: Path) -> Iterator[StartEngine]:
     """Starts model servers on free ports; what still runs at the end of the test is killed."""
     started: list[Engine] = []
 
-    def start(*flags: str, wait: bool = True) -> Engine:
-        started.append(Engine(tmp_path / f"engine-{len(started)}.log", flags))
+    def start(*flags: str, wait: bool = True, fresh: bool = False) -> Engine:
+        started.append(Engine(tmp_path / f"engine-{len(started)}.log", flags, fresh))
         if wait:
             started[-1].wait_ready()
         return started[-1]

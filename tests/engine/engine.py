@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 import requests
 from google.protobuf import text_format
 from tensorflow_serving.apis import (
@@ -23,7 +26,11 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-START_DEADLINE_S = 90.0
+from tests.forks import Forked
+from tests.ports import free_ports as free_ports
+from tests.waiting import DEADLINE_S, until
+
+START_DEADLINE_S = 120.0
 
 
 class Kits:
@@ -51,23 +58,54 @@ class Kits:
         return folder.rename(base / name)
 
 
-class Engine:
-    """A running model server."""
+def serve_and_look_often(flags: Sequence[str]) -> int:
+    """The server's main, with a look at disk and configuration ten times as often as the flags say."""
+    from serving import main, polling
 
-    def __init__(self, log: Path, flags: tuple[str, ...]) -> None:
-        self.grpc_port, self.rest_port = free_ports()
+    begin = polling._Poller.__init__
+
+    def begin_often(self: polling._Poller, name: str, period_s: float) -> None:
+        begin(self, name, period_s / 10)
+
+    polling._Poller.__init__ = begin_often  # type: ignore[method-assign]
+    return main.main(flags)
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A request that waits for a file."""
+
+    answer: Future[float]
+    file: Path
+
+    def release(self) -> None:
+        """Let it be answered."""
+        self.file.touch()
+
+    @property
+    def outcome(self) -> str:
+        """What became of it once it has ended: its answer, or "cut"."""
+        try:
+            return str(self.answer.result(60))
+        except (requests.RequestException, grpc.RpcError):
+            return "cut"
+
+
+class Engine:
+    """A running model server: forked, and with short polls; or `fresh`, as users start it."""
+
+    def __init__(self, log: Path, flags: Sequence[str], fresh: bool = False) -> None:
+        self.grpc_port, self.rest_port = free_ports(2)
         self._log = log
-        command = [
-            sys.executable,
-            "-m",
-            "serving.main",
-            f"--port={self.grpc_port}",
-            f"--rest_api_port={self.rest_port}",
-            f"--model_root={log.parent.parent}",  # Tests add models while it runs, in folders of their own.
-            *flags,
-        ]
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        root = f"--model_root={log.parent.parent}"  # Tests add models while it runs, in folders of their own.
+        flags = [f"--port={self.grpc_port}", f"--rest_api_port={self.rest_port}", root, *flags]
+        self.process: Forked | subprocess.Popen[bytes]
+        if fresh:
+            with log.open("wb") as file:
+                command = [sys.executable, "-m", "serving.main", *flags]
+                self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        else:
+            self.process = Forked(log, serve_and_look_often, flags)
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
         self._entries: dict[str, str] = {}
 
@@ -85,13 +123,17 @@ class Engine:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.rest_port)) == 0
 
-    def until(self, condition: Callable[[], bool], deadline_s: float = 30.0) -> None:
+    def until(self, condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
         """Return as soon as `condition` holds; fails with the log when it does not, or the server has ended."""
-        end = time.monotonic() + deadline_s
-        while not condition():
+
+        def holds() -> bool:
             assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log}"
-            assert time.monotonic() < end, f"not in time; the log is\n{self.log}"
-            time.sleep(0.02)
+            return condition()
+
+        try:
+            until(holds, deadline_s=deadline_s)
+        except pytest.fail.Exception:
+            pytest.fail(f"not in {deadline_s:g} s; the log is\n{self.log}")
 
     def url(self, path: str) -> str:
         """The address of a path below /v1/models/."""
@@ -160,6 +202,32 @@ class Engine:
         (output,) = reply.outputs.values()
         return float(output.float_val[0])
 
+    @contextlib.contextmanager
+    def holding(self, base: Path, over_grpc: bool = False) -> Iterator[Held]:
+        """Keep the model of `base` busy with a request that runs when the block begins, and lasts until `release`."""
+        file = base / "released"
+        ask = self._held_grpc if over_grpc else self._held_rest
+        with ThreadPoolExecutor(1) as pool:
+            held = Held(pool.submit(ask, base.name, str(file)), file)
+            self.until(lambda: f'held until there is "{file}"' in self.log)
+            try:
+                yield held
+            finally:
+                held.release()
+
+    def _held_rest(self, model: str, path: str) -> float:
+        return float(self.predict(model, "held", path))
+
+    def _held_grpc(self, model: str, path: str) -> float:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.signature_name = model, "held"
+        tensor = request.inputs["path"]
+        tensor.dtype = 7
+        tensor.tensor_shape.dim.add(size=1)
+        tensor.string_val.append(path.encode())
+        reply = prediction_service_pb2_grpc.PredictionServiceStub(self.channel).Predict(request, timeout=60)
+        return float(reply.outputs["number"].float_val[0])
+
     @property
     def rss_mb(self) -> int:
         """Resident memory of the server."""
@@ -179,11 +247,3 @@ class Engine:
         self.channel.close()
         self.process.kill()
         self.process.wait(30)
-
-
-def free_ports() -> tuple[int, int]:
-    """Two ports that nobody listens on now."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]

@@ -18,6 +18,7 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
 
     serving_default: x float [n] -> y = 0.5 x + number
     slow: seconds float [1] -> number, after that time
+    held: path string [1] -> number, as soon as there is a file of that name; says on stderr that it waits
     echo: text string [n] -> text
     count: -> total, one more each time
     """
@@ -28,6 +29,7 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
             super().__init__()
             self.number = tf.Variable(float(number))
             self.total = tf.Variable(0)
+            self.runs = tf.Variable(0)
             self.ballast = tf.Variable(tf.random.uniform([ballast_mb, 2**18]))
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
@@ -40,6 +42,18 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
             passes = tf.while_loop(lambda _: tf.timestamp() < end, lambda i: [i + 1], [tf.constant(0)])[0]
             return {"number": self.number + 0.0 * tf.cast(passes, tf.float32) * seconds}
 
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="path")])
+        def held(self, path):  # type: ignore[no-untyped-def]
+            def absent(run):  # type: ignore[no-untyped-def]
+                # Another pattern each time, or the look would be taken out of the loop.
+                pattern = path + tf.strings.substr(tf.strings.as_string(run), 0, 0)
+                return tf.equal(tf.size(tf.io.matching_files(pattern)), 0)
+
+            # What counts its runs is asked by clients alone, never by the server for a try.
+            with tf.control_dependencies([tf.print("held until there is", path[0]), self.runs.assign_add(1)]):
+                looks = tf.while_loop(absent, lambda run: [run + 1], [tf.constant(0)])[0]
+            return {"number": self.number + 0.0 * tf.cast(looks, tf.float32) * tf.ones_like(path, tf.float32)}
+
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
         def echo(self, text):  # type: ignore[no-untyped-def]
             return {"text": tf.identity(text)}
@@ -49,7 +63,13 @@ def write(folder: Path, number: int, ballast_mb: int = 0) -> None:
             return {"total": self.total.assign_add(1)}
 
     kit = Kit()
-    signatures = {"serving_default": kit.half_plus, "slow": kit.slow, "echo": kit.echo, "count": kit.count}
+    signatures = {
+        "serving_default": kit.half_plus,
+        "slow": kit.slow,
+        "held": kit.held,
+        "echo": kit.echo,
+        "count": kit.count,
+    }
     tf.saved_model.save(kit, str(folder / f"kit-{number}"), signatures=signatures)
 
 

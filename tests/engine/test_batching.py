@@ -30,6 +30,7 @@ from serving.servable import LoadOptions, Runner, Servable, load
 from tests.engine.conftest import StartEngine
 from tests.engine.engine import Engine, Kits
 from tests.engine.made import ENVIRONMENT
+from tests.waiting import until
 
 PARAMETERS = (
     "max_batch_size { value: 4 } batch_timeout_micros { value: 300000 } max_enqueued_batches { value: 2 }"
@@ -94,12 +95,9 @@ class Loaded:
         with self.counting.gate:
             before = len(self.counting.sizes)
             futures = [pool.submit(self.ask, self.batched, name, values[0])]
-            while len(self.counting.sizes) == before:
-                time.sleep(0.001)
+            until(lambda: len(self.counting.sizes) > before)
             futures += [pool.submit(self.ask, self.batched, name, value) for value in values]
-            end = time.monotonic() + 10
-            while self.queued() + len(self.counting.sizes) - before < len(futures) and time.monotonic() < end:
-                time.sleep(0.001)
+            until(lambda: self.queued() + len(self.counting.sizes) - before >= len(futures))
         pool.shutdown()
         return futures[1:]
 
@@ -239,9 +237,13 @@ def test_explicit_batches_wait_for_company_and_full_ones_do_not(explicit: Engine
     started = time.monotonic()
     assert post(explicit, "k", instances=[1.0]) == (200, [1.5])
     assert time.monotonic() - started > 0.3
-    started = time.monotonic()
-    assert post(explicit, "k", instances=[1, 2, 3, 4]) == (200, [1.5, 2.0, 2.5, 3.0])
-    assert time.monotonic() - started < 0.3
+
+    def at_once() -> bool:
+        began = time.monotonic()
+        assert post(explicit, "k", instances=[1, 2, 3, 4]) == (200, [1.5, 2.0, 2.5, 3.0])
+        return time.monotonic() - began < 0.3
+
+    until(at_once, "for one that did not wait: if they did, each would")
 
 
 def test_explicit_errors(explicit: Engine) -> None:
@@ -300,10 +302,12 @@ def test_a_manifest_that_lies_is_found_out_and_stacking_ends(
     state = 'bundle_stacking{model="m",version="1",signature="mixing",grounds="%s"'
     assert state % "declared" in page(engine)
     bodies = [{"signature_name": "mixing", "instances": [float(n)]} for n in range(8)]
-    end = time.monotonic() + 60
-    while state % "none" not in page(engine):
-        assert time.monotonic() < end
+
+    def found_out() -> bool:
         post_all(engine, "m", bodies)
+        return state % "none" in page(engine)
+
+    until(found_out, "for the audit to find a difference")
     assert 'bundle_stacking_differences_total{model="m",version="1",signature="mixing"} 1' in page(engine)
     assert "requests are run one by one from now on: an audit found another answer" in engine.log
     for _ in range(5):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,9 +78,7 @@ def test_a_model_that_cannot_be_loaded_is_named(engine: Engine, kits: Kits, base
 
 
 def test_a_missing_base_path_does_not_block_the_reload(engine: Engine, kits: Kits, base: Path) -> None:
-    began = time.monotonic()
-    code, details = refusal(engine, base)
-    assert time.monotonic() - began < 10
+    code, details = refusal(engine, base)  # After 60 s it would be another: the call has a deadline.
     assert code == "UNKNOWN" and f"Could not find base path {base}" in details
 
 

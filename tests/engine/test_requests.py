@@ -110,8 +110,8 @@ def test_cors(flagged: Engine) -> None:
 
 def test_a_rest_prediction_is_ended_after_its_time(flagged: Engine) -> None:
     engine = flagged
-    body = json.dumps({"signature_name": "slow", "instances": [20.0]})
-    answer = requests.post(engine.url("default:predict"), data=body, timeout=15)
+    body = json.dumps({"signature_name": "slow", "instances": [600.0]})
+    answer = requests.post(engine.url("default:predict"), data=body, timeout=60)
     assert answer.status_code == 504
     assert answer.json() == {"error": "Timed out waiting for notification"}
     assert engine.predict("default", value=2.0) == 2.0

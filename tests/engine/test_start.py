@@ -21,7 +21,7 @@ NOT_A_MODEL = "Specified file path does not appear to contain a SavedModel bundl
 
 def run(*flags: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end, which has to be near."""
-    grpc_port, rest_port = free_ports()
+    grpc_port, rest_port = free_ports(2)
     command = [sys.executable, "-m", "serving.main", f"--port={grpc_port}", f"--rest_api_port={rest_port}", *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=90)
 
@@ -240,7 +240,7 @@ def test_labels_at_start_and_base_paths_that_are_elsewhere_and_looked_at_once(
 def test_an_empty_list_serves_and_the_same_port_twice_leaves_rest_out(
     start_engine: StartEngine, tmp_path: Path
 ) -> None:
-    port = free_ports()[0]
+    port = free_ports(1)[0]
     engine = start_engine(
         config_file(tmp_path), f"--port={port}", f"--rest_api_port={port}", "--num_unload_threads=3", wait=False
     )

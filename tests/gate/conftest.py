@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
@@ -15,9 +14,8 @@ from bundle.environment import load
 from bundle.settings import Settings, table
 from rollout.gate import process, speed, worker
 from tests.engine.made import made_once
+from tests.forks import FORKS
 from tests.unit.bundle.parts import make_root, until
-
-_FORKS = multiprocessing.get_context("forkserver")
 
 
 class Forked:
@@ -25,7 +23,7 @@ class Forked:
 
     def __init__(self, folder: Path, channel: int, scratch: Path, output: IO[bytes]) -> None:
         arguments = (str(folder), reduction.DupFd(channel), reduction.DupFd(output.fileno()), str(scratch))
-        self._process = _FORKS.Process(target=_serve, args=arguments)
+        self._process = FORKS.Process(target=_serve, args=arguments)
         self._process.start()
         assert self._process.pid is not None
         self.pid: int = self._process.pid
@@ -52,11 +50,6 @@ def _serve(folder: str, channel: Any, output: Any, scratch: str) -> None:
     worker.serve(Path(folder), Connection(channel.detach()), os.getppid())
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _preloaded() -> None:
-    _FORKS.set_forkserver_preload(["tensorflow", "rollout.gate.worker", "tests.gate.conftest"])
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forked workers and short turns; the tests that want the real thing take it back."""
@@ -76,4 +69,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load(make_root(tmp_path / "bundle"), {"CHECK_TIMEOUT_SECONDS": "30", "CHECK_MEMORY": "1500m"})
+    """Limits that a busy machine keeps, also with two versions of the same speed."""
+    limits = {"CHECK_TIMEOUT_SECONDS": "120", "CHECK_MEMORY": "1500m", "MAX_SLOWDOWN": "5"}
+    return load(make_root(tmp_path / "bundle"), limits)

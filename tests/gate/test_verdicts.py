@@ -74,7 +74,7 @@ def test_what_is_wrong_is_refused_with_its_figures(
 
 
 def test_a_slow_version_is_refused_with_its_times(models: Path, settings: Settings) -> None:
-    report = gate.run(models / "slow", models / "live", settings)
+    report = gate.run(models / "slow", models / "live", dataclasses.replace(settings, max_slowdown=2.0))
     assert list(failures(report)) == ["latency"]
     assert finding(report, "latency").figures["ratio_1"] > 2
     patient = dataclasses.replace(settings, max_slowdown=100.0)

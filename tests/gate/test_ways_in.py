@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,8 +107,7 @@ def test_without_a_sign_of_life_nobody_waits_for_long(
     models: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "_SILENCE_S", 0.5)
-    began = time.monotonic()
+    lonely = dataclasses.replace(settings, gate_dir="./gate", check_timeout_seconds=3000)  # It ends before that.
     with pytest.raises(BundleError, match=r"no gate looks after .* start one with `rollout gate-serve"):
-        gate.run(models / "live", None, dataclasses.replace(settings, gate_dir="./gate"))
-    assert 0.5 < time.monotonic() - began < 5
+        gate.run(models / "live", None, lonely)
     assert list((settings.root / "gate").iterdir()) == []

@@ -24,7 +24,7 @@ def test_ctrl_c_ends_in_one_line_with_status_130_and_nothing_published(tmp_path:
     process = start(bundle_root(tmp_path), *LENET, "--epochs", "500")
     wait_for_first_epoch(process)
     os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert err.splitlines() == ["error: interrupted; nothing was published"]
     assert not (tmp_path / "models").exists()
@@ -35,7 +35,7 @@ def test_a_killed_training_leaves_no_trace_after_the_next(tmp_path: Path) -> Non
     process = start(bundle_root(tmp_path), *LENET, "--epochs", "500")
     wait_for_first_epoch(process)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert not (tmp_path / "models").exists()
     assert len(list(tmp_path.glob("runs/*/.scratch"))) == 1
     status, _, err = trainer(tmp_path, *LENET, "--epochs", "1")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from bundle import manifest
 from bundle.errors import RefusedVersion, UsageError
-from tests.trainer.conftest import Published, trainer
+from tests.trainer.conftest import Published, fresh_trainer, trainer
 from trainer import warmup
 from trainer.verify import TOLERANCE, verify
 
@@ -26,7 +26,7 @@ def rewrite(folder: Path, **changes: object) -> None:
 
 
 def test_what_was_published_verifies_in_a_fresh_process(published: Published) -> None:
-    status, out, _ = trainer(published.root, "verify", str(published.version))
+    status, out, _ = fresh_trainer(published.root, "verify", str(published.version))
     assert status == 0
     assert "reproduces the trained model's logits within" in out
 

@@ -8,17 +8,17 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bundle import publish, reference
+from tests.waiting import DEADLINE_S as DEADLINE_S
+from tests.waiting import until as until
 
 PROJECT = Path(__file__).parents[3]
 MODEL = "ResnetModel"
-DEADLINE_S = 20.0
 
 
 def make_root(folder: Path) -> Path:
@@ -56,15 +56,6 @@ def digest(folder: Path) -> str:
         total.update(path.relative_to(folder).as_posix().encode() + b"\0")
         total.update(path.read_bytes() if path.is_file() else b"folder")
     return total.hexdigest()
-
-
-def until(true: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Return once `true()` is; fail with `what` was waited for after the deadline."""
-    end = time.monotonic() + deadline_s
-    while not true():
-        if time.monotonic() > end:
-            pytest.fail(f"waited {deadline_s:g} s: {what}")
-        time.sleep(0.02)
 
 
 def python(script: str, *arguments: object, **options: object) -> subprocess.Popen[str]:
@@ -113,4 +104,4 @@ def on_file_system(folder: Path, options: str, script: str, *arguments: object) 
     inside = [*own, "sh", "-c", mount + ' && shift && exec "$@"', options, str(folder)]
     command = [*inside, sys.executable, "-c", script, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=DEADLINE_S, check=False)

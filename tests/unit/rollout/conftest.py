@@ -48,7 +48,7 @@ def settings(root: Path) -> Settings:
     short = {
         "DROP_QUIET_SECONDS": "0.4",
         "DROP_INCOMPLETE_SECONDS": "0.6",
-        "READY_TIMEOUT_SECONDS": "5",
+        "READY_TIMEOUT_SECONDS": "60",
         "WATCH_SECONDS": "0",
     }
     return load(root, short)

@@ -1,9 +1,9 @@
-"""The operator's commands answer quickly, in words, and without TensorFlow where they need none."""
+"""The operator's commands answer in words, and import little: that is what makes them quick on any machine."""
 
 from __future__ import annotations
 
 import os
-import resource
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +12,10 @@ import pytest
 
 from tests.unit.bundle.parts import PROJECT, make_version
 
-AT_MOST_S = 0.3
+MOST_MODULES = {"--help": 200, "watch": 200}
+OTHERWISE = 600
+"""What they import was 126, and up to 417 for those that ask a server. NumPy adds 200, TensorFlow more than 1,000."""
+
 REPORT = """
 import sys
 from rollout import cli
@@ -22,38 +25,33 @@ try:
 except SystemExit as error:
     status = error.code
 heavy = sorted({"tensorflow", "keras", "numpy", "sklearn", "grpc"} & set(sys.modules))
-sys.stderr.write(f"status {status} heavy {heavy}")
+sys.stderr.write(f"modules {len(sys.modules)} status {status} heavy {heavy}")
 """
 
 
 def rollout(root: Path, *arguments: str, script: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *(["-c", script] if script else ["-m", "rollout.cli"]), *arguments]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment, timeout=30, check=False)
-
-
-def processor_time_s(root: Path, *arguments: str) -> float:
-    """Of one command: what a user waits for on a machine that does nothing else."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    rollout(root, *arguments)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-@pytest.mark.parametrize("arguments", [("--help",), ("status",), ("history",), ("watch", "--help"), ("down",)])
-def test_it_answers_within_300_ms(root: Path, base: Path, arguments: tuple[str, ...]) -> None:
-    make_version(base / "1")
-    took = min(processor_time_s(root, *arguments) for _ in range(3))  # The first call may have to compile.
-    assert took < AT_MOST_S
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, env=environment, timeout=60, check=False)
 
 
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [(("--help",), 0), (("status",), 1), (("history",), 0), (("down",), 0), (("logs", "--no-follow"), 0)],
+    [
+        (("--help",), 0),
+        (("watch", "--help"), 0),
+        (("status",), 1),
+        (("history",), 0),
+        (("down",), 0),
+        (("logs", "--no-follow"), 0),
+    ],
 )
-def test_it_imports_nothing_heavy(root: Path, arguments: tuple[str, ...], status: int) -> None:
+def test_it_imports_little_and_nothing_heavy(root: Path, base: Path, arguments: tuple[str, ...], status: int) -> None:
+    make_version(base / "1")
     answer = rollout(root, *arguments, script=REPORT)
-    assert answer.stderr == f"status {status} heavy []"
+    counted = re.fullmatch(rf"modules (\d+) status {status} heavy \[\]", answer.stderr)
+    assert counted, answer.stderr
+    assert int(counted[1]) < MOST_MODULES.get(arguments[0], OTHERWISE)
 
 
 @pytest.mark.parametrize("command", ["check", "publish", "canary", "restore"])

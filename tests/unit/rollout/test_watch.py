@@ -85,7 +85,7 @@ def start(client: Client, caplog: pytest.LogCaptureFixture) -> Iterator[Start]:
 
             def stop() -> None:
                 watcher.stop()
-                thread.join(10)
+                thread.join(60)
                 assert not thread.is_alive(), "the watcher did not stop"
                 assert not died, f"the watcher died: {died!r}"
 
@@ -134,17 +134,55 @@ def test_the_next_is_compared_with_the_one_that_answers(
     assert [live for _, live in checked] == [base / "4"]
 
 
+class Clock:
+    """Stands in for the module `time` of the watcher: time passes when a test says so and the watcher has looked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._now = 0.0
+        self._looks: list[float] = []
+        look = Watcher.look
+
+        def noted(watcher: Watcher) -> None:
+            self._looks.append(self._now)
+            look(watcher)
+
+        monkeypatch.setattr(Watcher, "look", noted)
+        monkeypatch.setattr(watch, "time", self)
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def passes(self, seconds: float) -> None:
+        self._watcher_looks()
+        self._now += seconds
+        self._watcher_looks()
+
+    def _watcher_looks(self) -> None:
+        before = len(self._looks)
+        # The second to begin from now on finds what was there before, and the first has ended by then.
+        until(lambda: len(self._looks) >= before + 2, "for the watcher to look")
+
+
 def test_a_slow_copy_is_waited_for_and_checked_once(
-    start: Start, settings: Settings, drop: Path, base: Path, tmp_path: Path, checked: list[tuple[Path, Path | None]]
+    start: Start,
+    settings: Settings,
+    drop: Path,
+    base: Path,
+    tmp_path: Path,
+    checked: list[tuple[Path, Path | None]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start(dataclasses.replace(settings, drop_quiet_seconds=1.2))
+    clock = Clock(monkeypatch)
+    start(dataclasses.replace(settings, drop_quiet_seconds=1000.0, drop_incomplete_seconds=2000.0))
     source = make_version(tmp_path / "mine", files=3)
     (drop / "mine").mkdir()
     for path in sorted(source.rglob("*"), key=lambda path: path.name != "saved_model.pb"):
         if path.is_file():
-            time.sleep(0.3)  # Less than DROP_QUIET_SECONDS: every file but the last finds the folder not yet quiet.
+            clock.passes(999.0)  # Every file but the last finds the folder not yet quiet.
+            assert (numbers(base), checked) == ([], [])
             (drop / "mine" / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, drop / "mine" / path.relative_to(source))
+    clock.passes(1001.0)
     until(lambda: numbers(base) == [1], "for version 1")
     assert digest(base / "1") == digest(source)
     assert len(checked) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from google.protobuf import text_format
 from serving.config import ModelServerConfig
 from serving.errors import Code, ServingError
 from serving.manager import Manager
+from tests.waiting import DEADLINE_S
+from tests.waiting import until as until
 
 
 class FakeServable:
@@ -46,7 +47,7 @@ class FakeLoader:
             self.asked.append(folder)
         held = self._held.get(folder)
         if held is not None:
-            assert held.wait(20)
+            assert held.wait(DEADLINE_S)
         if not (path / "model").is_file():
             raise ServingError(Code.NOT_FOUND, f"no model in {path}")
         if (path / "model").read_text() != "good":
@@ -69,14 +70,6 @@ def config_of(*entries: str) -> Any:
     """A ModelServerConfig of such entries as 'name: "m" base_path: "/m"'; the platform is added."""
     text = " ".join(f'config {{ {entry} model_platform: "tensorflow" }}' for entry in entries)
     return text_format.Parse(f"model_config_list {{ {text} }}", ModelServerConfig())
-
-
-def until(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
-    """Return as soon as `condition` holds; fails the test when it does not within the deadline."""
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end, "the condition did not become true in time"
-        time.sleep(0.005)
 
 
 def states(manager: Manager, model: str = "m") -> list[tuple[int, str]]:

@@ -12,7 +12,8 @@ import pytest
 from serving.batching.audit import agree
 from serving.batching.dynamic import DynamicRunner
 from tests.unit.serving.runners import GatedRunner, declared
-from tests.unit.serving.test_batching_dynamic import Crowd, ask, until
+from tests.unit.serving.test_batching_dynamic import Crowd, ask
+from tests.waiting import until
 
 
 def audited_over(runner: GatedRunner, every: int = 1) -> DynamicRunner:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from serving.batching.dynamic import MOST_ROWS, DynamicRunner
 from serving.errors import Code, ServingError
 from tests.unit.serving.runners import GatedRunner, declared
+from tests.waiting import until
 
 
 def runner_over(runner: GatedRunner) -> DynamicRunner:
@@ -50,13 +50,6 @@ class Crowd:
 
 def waiting(runner: DynamicRunner) -> int:
     return sum(len(lane.queue) for lane in list(runner._lanes._lanes.values()))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def test_a_lone_request_runs_in_its_own_thread_and_at_once() -> None:

@@ -18,7 +18,7 @@ from serving.batching.stacking import Subject
 from serving.errors import Code, ServingError
 from serving.flags import Options
 from tests.unit.serving.runners import GatedRunner, signature_of
-from tests.unit.serving.test_batching_dynamic import until
+from tests.waiting import until
 
 SHAPES = (
     "Tensors with name 'x:0' from different tasks have different shapes and padding is turned off. Set"

@@ -15,7 +15,8 @@ from serving.batching.dynamic import DynamicRunner
 from serving.batching.later import Later, Outcome
 from serving.errors import Code, ServingError
 from tests.unit.serving.runners import GatedRunner
-from tests.unit.serving.test_batching_dynamic import ask, runner_over, until, waiting
+from tests.unit.serving.test_batching_dynamic import ask, runner_over, waiting
+from tests.waiting import until
 
 DEADLINE_S = 10.0
 

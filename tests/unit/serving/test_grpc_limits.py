@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from tensorflow_serving.apis import classification_pb2, get_model_status_pb2, pr
 
 from serving.flags import Options
 from serving.grpc_service import GrpcServer
+from tests.waiting import DEADLINE_S, until
 
-DEADLINE_S = 20.0
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 CLASSIFY = "/tensorflow.serving.PredictionService/Classify"
 STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
@@ -61,10 +60,7 @@ class Fixture:
         calls = [self.start(PREDICT) for _ in range(5)]
         for _ in range(2):
             assert self.api.running.acquire(timeout=DEADLINE_S)
-        end = time.monotonic() + DEADLINE_S
-        while self.server.queued < 5:
-            assert time.monotonic() < end
-            time.sleep(0.005)
+        until(lambda: self.server.queued == 5)
         return calls
 
 
@@ -102,8 +98,5 @@ def test_calls_that_their_clients_gave_up_are_not_counted_for_ever(saturated: Fi
     for call in saturated.fill():
         call.cancel()
     saturated.api.release.set()
-    end = time.monotonic() + DEADLINE_S
-    while saturated.server.queued:
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    until(lambda: saturated.server.queued == 0)
     assert saturated.start(PREDICT).result(DEADLINE_S) == b""

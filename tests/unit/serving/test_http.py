@@ -16,8 +16,7 @@ from serving.errors import ServingError
 from serving.flags import Options
 from serving.http import RestServer, listen
 from serving.message import Response
-
-DEADLINE_S = 20.0
+from tests.waiting import DEADLINE_S, until
 
 
 class EchoApp:
@@ -272,7 +271,7 @@ def test_all_bodies_together_are_limited(start: Callable[..., Fixture]) -> None:
     finally:
         for client in held:
             client.close()
-    wait_until(lambda: http.server.buffered_bytes == 0)
+    until(lambda: http.server.buffered_bytes == 0)
     assert status_of(http.exchange(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx")) == [200]
 
 
@@ -282,7 +281,7 @@ def test_predictions_over_the_limit_are_refused_and_all_else_goes_on(start: Call
     try:
         for client in waiting:
             client.sendall(b"POST /wait HTTP/1.1\r\n\r\n")
-        wait_until(lambda: http.server.queued == 6)
+        until(lambda: http.server.queued == 6)
         with http.connect() as client:
             for _ in range(2):
                 client.sendall(b"POST /soon HTTP/1.1\r\n\r\n")
@@ -305,21 +304,21 @@ def test_clients_that_go_away_leave_nothing_in_the_queue(start: Callable[..., Fi
     for _ in range(2):
         with http.connect() as client:
             client.sendall(b"POST /wait HTTP/1.1\r\n\r\n")
-            wait_until(http.app.waiting.is_set)
+            until(http.app.waiting.is_set)
             http.app.waiting.clear()
     http.app.release.set()
-    wait_until(lambda: http.server.queued == 0)
+    until(lambda: http.server.queued == 0)
 
 
 @pytest.mark.parametrize("sent", [b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"])
 def test_a_client_that_stops_sending_is_timed_out(start: Callable[..., Fixture], sent: bytes) -> None:
     http = start(http_read_timeout_seconds=1)
+    started = time.monotonic()
     with http.connect() as client:
         client.sendall(sent)
-        started = time.monotonic()
         reply = read_all(client)
     assert status_of(reply) == [408]
-    assert 0.5 < time.monotonic() - started < DEADLINE_S
+    assert time.monotonic() - started >= 1
 
 
 def test_a_client_that_drips_is_timed_out(start: Callable[..., Fixture]) -> None:
@@ -327,7 +326,7 @@ def test_a_client_that_drips_is_timed_out(start: Callable[..., Fixture]) -> None
     with http.connect() as client:
         client.sendall(b"GET / HTTP/1.1\r\n")
         client.settimeout(0.1)
-        for _ in range(100):
+        for _ in range(600):
             try:
                 client.sendall(b"A: b\r\n")
                 if client.recv(1000):
@@ -337,15 +336,15 @@ def test_a_client_that_drips_is_timed_out(start: Callable[..., Fixture]) -> None
             except OSError:
                 break
         else:
-            pytest.fail("the connection was still open after ten seconds")
+            pytest.fail("the connection was still open after a minute")
 
 
 def test_a_client_that_does_not_read_is_cut_off(start: Callable[..., Fixture]) -> None:
     http = start(http_read_timeout_seconds=1)
     with http.connect() as client:
         client.sendall(b"GET /big HTTP/1.1\r\n\r\n")
-        wait_until(lambda: bool(http.server.connections))
-        wait_until(lambda: not http.server.connections)
+        until(lambda: bool(http.server.connections))
+        until(lambda: not http.server.connections)
 
 
 def test_slow_requests_do_not_hold_up_others(http: Fixture) -> None:
@@ -367,10 +366,3 @@ def test_stopping_finishes_requests_and_closes_connections(http: Fixture) -> Non
         reply = read_all(busy)
     assert reply.endswith(b"GET /wait ")
     assert b"Connection: close" in reply
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)

@@ -11,7 +11,8 @@ import pytest
 
 from serving.errors import ServingError
 from serving.manager import Manager
-from tests.unit.serving.fakes import FakeLoader, answering, config_of, entry, make_version, serving, states, until
+from tests.unit.serving.fakes import FakeLoader, answering, config_of, entry, make_version, serving, states
+from tests.waiting import until
 
 NewManager = Callable[..., Manager]
 

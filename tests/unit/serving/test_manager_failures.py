@@ -12,7 +12,8 @@ import pytest
 from serving.errors import Code
 from serving.manager import Manager
 from serving.version import VersionStatus
-from tests.unit.serving.fakes import FakeLoader, answering, config_of, entry, make_version, serving, states, until
+from tests.unit.serving.fakes import FakeLoader, answering, config_of, entry, make_version, serving, states
+from tests.waiting import until
 
 NewManager = Callable[..., Manager]
 

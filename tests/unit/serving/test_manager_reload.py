@@ -13,7 +13,8 @@ import pytest
 
 from serving.errors import ServingError
 from serving.manager import Manager
-from tests.unit.serving.fakes import FakeLoader, answering, config_of, make_version, states, until
+from tests.unit.serving.fakes import FakeLoader, answering, config_of, make_version, states
+from tests.waiting import until
 
 NewManager = Callable[..., Manager]
 

@@ -12,7 +12,8 @@ import pytest
 
 from serving.errors import ServingError
 from serving.manager import Manager
-from tests.unit.serving.fakes import FakeLoader, answering, config_of, make_version, states, until
+from tests.unit.serving.fakes import FakeLoader, answering, config_of, make_version, states
+from tests.waiting import until
 
 NewManager = Callable[..., Manager]
 
@@ -130,7 +131,7 @@ def test_after_a_storm_exactly_the_right_versions_serve(
     manager = new_manager(max_num_load_retries=seed % 2, load_retry_interval_micros=20_000)
     storm = Storm(manager, tmp_path, seed)
     storm.run(150)
-    until(storm.at_rest, 20)
+    until(storm.at_rest)
     assert storm.wrong == []
     serving = {base: storm.served(base) for base in storm.bases}
     for base, versions in serving.items():

@@ -31,7 +31,7 @@ def start_run(folder: Path) -> tuple[subprocess.Popen[str], Path]:
 
 def end(process: subprocess.Popen[str]) -> None:
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
 
 def test_the_scratch_folder_goes_and_the_run_folder_stays(tmp_path: Path) -> None:
