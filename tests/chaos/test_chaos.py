@@ -30,8 +30,9 @@ from rollout import ledger
 from rollout.client import Client
 from rollout.model import Model
 from rollout.reconcile import last_events
-from tests.e2e.conftest import free_ports
-from tests.unit.bundle.parts import MODEL, digest, finish, make_root, python, until
+from tests.ports import free_ports
+from tests.unit.bundle.parts import MODEL, digest, finish, make_root, python
+from tests.waiting import until
 
 RELEASES = int(os.environ.get("CHAOS_RELEASES", "5"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))

@@ -17,7 +17,8 @@ from docker.models.containers import Container
 
 from bundle.environment import load
 from rollout.engines.compose import ComposeEngine
-from tests.e2e.conftest import ROOT, Bundle, free_ports
+from tests.e2e.conftest import ROOT, Bundle
+from tests.ports import free_ports
 
 FILES = (".dockerignore", ".env", "compose.yaml", "compose.gpu.yaml", "models.config")
 FOLDERS = ("bundle", "requirements", "rollout", "serving", "trainer")

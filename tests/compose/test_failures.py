@@ -13,8 +13,9 @@ import requests
 from bundle.versions import version_folders
 from tests.compose.stack import Stack
 from tests.compose.traffic import traffic
-from tests.e2e.conftest import MODEL, until
+from tests.e2e.conftest import MODEL
 from tests.smoke import pictures
+from tests.waiting import until
 
 pytestmark = pytest.mark.docker
 

@@ -13,7 +13,8 @@ import requests
 
 from bundle import manifest
 from tests.compose.stack import Images, Stack, client, new_stack
-from tests.e2e.conftest import MODEL, until
+from tests.e2e.conftest import MODEL
+from tests.waiting import until
 
 pytestmark = pytest.mark.docker
 

@@ -19,8 +19,9 @@ from bundle import manifest
 from rollout.ledger import Entry, Ledger
 from tests.compose.stack import Stack
 from tests.compose.traffic import traffic
-from tests.e2e.conftest import MODEL, ROOT, until
+from tests.e2e.conftest import MODEL, ROOT
 from tests.engine.made import made_once
+from tests.waiting import until
 
 pytestmark = pytest.mark.docker
 

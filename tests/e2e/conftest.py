@@ -16,8 +16,7 @@ import pytest
 import requests
 
 from tests.engine.made import once
-from tests.ports import free_ports as free_ports
-from tests.waiting import until as until
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "ResnetModel"

@@ -11,7 +11,9 @@ import psutil
 import requests
 
 from bundle import manifest
-from tests.e2e.conftest import MODEL, Bundle, free_ports, until
+from tests.e2e.conftest import MODEL, Bundle
+from tests.ports import free_ports
+from tests.waiting import until
 
 
 def test_up_ends_with_a_right_prediction(serving: Bundle) -> None:

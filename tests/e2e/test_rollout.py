@@ -23,7 +23,8 @@ from bundle import manifest
 from bundle.versions import version_folders
 from rollout import ledger
 from rollout.reconcile import last_events
-from tests.e2e.conftest import MODEL, Bundle, until
+from tests.e2e.conftest import MODEL, Bundle
+from tests.waiting import until
 
 PAUSE_S = 0.03
 SLOW_S = 3.0

@@ -27,7 +27,7 @@ from tensorflow_serving.apis import (
 )
 
 from tests.forks import Forked
-from tests.ports import free_ports as free_ports
+from tests.ports import free_ports
 from tests.waiting import DEADLINE_S, until
 
 START_DEADLINE_S = 120.0

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import StartEngine
-from tests.engine.engine import Kits, free_ports
+from tests.engine.engine import Kits
 from tests.engine.made import ENVIRONMENT
+from tests.ports import free_ports
 
 NO_RETRY = "--max_num_load_retries=0"
 NOT_A_MODEL = "Specified file path does not appear to contain a SavedModel bundle"

@@ -15,7 +15,8 @@ from bundle.settings import Settings, table
 from rollout.gate import process, speed, worker
 from tests.engine.made import made_once
 from tests.forks import FORKS
-from tests.unit.bundle.parts import make_root, until
+from tests.unit.bundle.parts import make_root
+from tests.waiting import until
 
 
 class Forked:

@@ -16,7 +16,8 @@ import pytest
 
 from rollout.gate import cgroup, process
 from rollout.gate.process import Died, Failed, Unfinished, Worker
-from tests.unit.bundle.parts import PROJECT, until
+from tests.unit.bundle.parts import PROJECT
+from tests.waiting import until
 
 TIMEOUT_S, AMPLE_S = 1.5, 60.0
 MEMORY = 400 << 20

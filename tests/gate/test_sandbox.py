@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.bundle.parts import DEADLINE_S, finish, killed_after, python, until
+from tests.unit.bundle.parts import finish, killed_after, python
+from tests.waiting import DEADLINE_S, until
 
 TRY_ALL = """
 import os, resource, socket, subprocess, sys

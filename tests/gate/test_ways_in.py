@@ -17,7 +17,7 @@ from bundle.settings import Settings
 from rollout import gate, ledger
 from rollout.gate import command, heldout, process, remote
 from rollout.gate.command import Asked
-from tests.unit.bundle.parts import until
+from tests.waiting import until
 
 REAL_LAUNCH = process.launch
 

@@ -14,7 +14,8 @@ import pytest
 from rollout import ledger, trainings
 from rollout.ledger import Entry
 from tests.trainer.conftest import Published, bundle_root, start, trainer
-from tests.unit.bundle.parts import PROJECT, on_file_system, until
+from tests.unit.bundle.parts import PROJECT, on_file_system
+from tests.waiting import until
 
 LENET = ("train", "--model-type", "LenetModel", "--model-name", "Digits", "--patience", "500")
 ONE_EPOCH = (*LENET, "--epochs", "1")

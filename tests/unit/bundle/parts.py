@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from bundle import publish, reference
-from tests.waiting import DEADLINE_S as DEADLINE_S
-from tests.waiting import until as until
+from tests.waiting import DEADLINE_S
 
 PROJECT = Path(__file__).parents[3]
 MODEL = "ResnetModel"

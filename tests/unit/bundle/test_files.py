@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bundle import files
-from tests.unit.bundle.parts import killed_after, make_version, python, until
+from tests.unit.bundle.parts import killed_after, make_version, python
+from tests.waiting import until
 
 HOLD = """
 import sys, time

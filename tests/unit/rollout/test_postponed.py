@@ -28,7 +28,8 @@ from rollout.model import Model
 from rollout.postponed import Postponements, looks_of
 from rollout.release import Order
 from rollout.watch import Watcher
-from tests.unit.bundle.parts import MODEL, make_version, until
+from tests.unit.bundle.parts import MODEL, make_version
+from tests.waiting import until
 
 FIRST_PAUSE_S = 60.0
 

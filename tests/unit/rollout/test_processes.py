@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from rollout.processes import Background
-from tests.unit.bundle.parts import finish, python, until
+from tests.unit.bundle.parts import finish, python
+from tests.waiting import until
 
 SLEEP = [sys.executable, "-c", "import time; print('begun', flush=True); time.sleep(60)"]
 STUBBORN = """

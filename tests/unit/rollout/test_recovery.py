@@ -18,8 +18,9 @@ from rollout.client import Client
 from rollout.drop import CLAIM_PREFIX, Dropbox
 from rollout.model import Model
 from rollout.watch import Watcher
-from tests.unit.bundle.parts import MODEL, finish, killed_after, make_version, python, until
+from tests.unit.bundle.parts import MODEL, finish, killed_after, make_version, python
 from tests.unit.rollout.stand_in import StandIn
+from tests.waiting import until
 
 WATCH = """
 import sys, time

@@ -23,8 +23,9 @@ from rollout import gate, labels, ledger, trainings, watch
 from rollout.model import Model
 from rollout.release import Order
 from rollout.watch import Watcher
-from tests.unit.bundle.parts import MODEL, digest, finish, killed_after, make_version, python, until
+from tests.unit.bundle.parts import MODEL, digest, finish, killed_after, make_version, python
 from tests.unit.rollout.stand_in import BROKEN, StandIn
+from tests.waiting import until
 
 # watchdog speaks of a watch that it set twice when a folder is renamed while it looks into it.
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")

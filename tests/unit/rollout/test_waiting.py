@@ -22,8 +22,9 @@ from rollout.client import Client, NoAnswer, NothingListens
 from rollout.model import Model
 from rollout.release import Order
 from rollout.waiting import LoadFailed, until_available, until_gone
-from tests.unit.bundle.parts import MODEL, make_version, python, until
+from tests.unit.bundle.parts import MODEL, make_version, python
 from tests.unit.rollout.stand_in import BROKEN, StandIn
+from tests.waiting import until
 
 
 def alive() -> None:

@@ -20,9 +20,10 @@ from bundle.versions import version_folders
 from rollout import gate, watch
 from rollout.client import Client
 from rollout.watch import Watcher
-from tests.unit.bundle.parts import MODEL, digest, make_version, until
+from tests.unit.bundle.parts import MODEL, digest, make_version
 from tests.unit.bundle.test_manifest import SAMPLE
 from tests.unit.rollout.stand_in import BROKEN, StandIn
+from tests.waiting import until
 
 REFUSED = b"refuse this one"
 

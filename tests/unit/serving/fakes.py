@@ -13,7 +13,6 @@ from serving.config import ModelServerConfig
 from serving.errors import Code, ServingError
 from serving.manager import Manager
 from tests.waiting import DEADLINE_S
-from tests.waiting import until as until
 
 
 class FakeServable:
