@@ -22,7 +22,7 @@ class Answered:
 
     `whose` says whose examples they are; `labels` are the candidate's class indices, and `live_labels` the live one's.
     `where` is the output when it is not the main one. Where the live version does not answer, what was `recorded`
-    with the set stands in for it.
+    with the set stands in for it. `trusted` says that the candidate did not choose the labels itself.
     """
 
     whose: str
@@ -33,6 +33,7 @@ class Answered:
     live_rows: Rows | None = None
     where: str = ""
     recorded: bool = False
+    trusted: bool = False
 
     @property
     def right(self) -> int:
@@ -53,9 +54,11 @@ def best(rows: Rows) -> NDArray[np.int64]:
 def reproduces(found: manifest.Manifest, rows: dict[str, Rows]) -> Finding:
     """Whether the version answers its own examples with the logits in its manifest, in each signature of `rows`."""
     expected = np.array([example.logits for example in found.examples])
+    # Rounding grows with the numbers: of a row with a logit of 100, 0.01 is as little as 1e-4 is of one with 1.
+    sizes = np.maximum(1.0, np.abs(expected).max(axis=1, keepdims=True))
     worst, where = 0.0, ""
     for signature, logits in rows.items():
-        difference = np.max(np.abs(logits - expected)) if logits.shape == expected.shape else np.nan
+        difference = np.max(np.abs(logits - expected) / sizes) if logits.shape == expected.shape else np.nan
         if np.isnan(difference) or difference > worst:
             worst, where = float(np.nan_to_num(difference, nan=np.inf)), signature
     figures = {"largest_difference": worst, "examples": len(expected)}
@@ -65,7 +68,8 @@ def reproduces(found: manifest.Manifest, rows: dict[str, Rows]) -> Finding:
     return Finding(
         "logits",
         "failed",
-        f"{where} differs from the logits in its manifest by {worst:.2g}; at most {manifest.TOLERANCE:g} is allowed",
+        f"{where} differs from the logits in its manifest by {worst:.2g} of a row's largest; "
+        f"at most {manifest.TOLERANCE:g} is allowed",
         "it is not the model that its manifest was written for: train or export it again",
         figures,
     )
@@ -100,7 +104,9 @@ def _too_rarely_right(each: Answered, settings: Settings) -> list[str]:
     count = len(each.labels)
     own, live = each.right / count, each.live_right / count
     problems = []
-    if each.live_rows is not None and each.live_right - each.right > _may_lose(count, settings):
+    if each.live_rows is not None and each.live_right - each.right > _counts_for_nothing(
+        count, settings.max_accuracy_drop
+    ):
         other = "the recorded answers'" if each.recorded else "the live version's"
         where = f", by {each.where}" if each.where else ""
         problems.append(
@@ -115,9 +121,14 @@ def _too_rarely_right(each: Answered, settings: Settings) -> list[str]:
     return problems
 
 
-def _may_lose(count: int, settings: Settings) -> float:
+def learned(each: Answered, most_lost: float) -> bool:
+    """Whether the candidate is right on more images than the live version, by more than the share it may lose."""
+    return each.right - each.live_right > _counts_for_nothing(len(each.labels), most_lost)
+
+
+def _counts_for_nothing(count: int, most_lost: float) -> float:
     """How many of `count` images may be lost: one says nothing, however few there are; the rest is for rounding."""
-    return max(1, settings.max_accuracy_drop * count) + 1e-6
+    return max(1, most_lost * count) + 1e-6
 
 
 def agreement(answered: Sequence[Answered]) -> Finding:

@@ -72,6 +72,7 @@ _CALL: Final = (
 )
 _CONSTANT: Final = (_types("value", "tensor", lambda value: [value.tensor.dtype]),)
 _SPARSE: Final = (_types("dtype", "type", lambda value: [value.type]),)
+_RESTORED: Final = (_types("dt", "type", lambda value: [value.type]),)
 _MESSAGES: Final = (_text("descriptor_source", _compiled_in, "reads descriptors from a file"),)
 RULES: Final = {
     "Const": _CONSTANT,
@@ -79,6 +80,8 @@ RULES: Final = {
     "ParseTensor": (_types("out_type", "type", lambda value: [value.type]),),
     "DeserializeSparse": _SPARSE,
     "DeserializeManySparse": _SPARSE,
+    "Restore": _RESTORED,
+    "RestoreSlice": _RESTORED,
     "RestoreV2": (_types("dtypes", "list", lambda value: value.list.type),),
     "PrintV2": (_text("output_stream", _STREAMS.__contains__, "prints to somewhere else than the server's log"),),
     "DecodeProtoV2": _MESSAGES,

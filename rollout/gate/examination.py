@@ -197,7 +197,7 @@ class Examination:
         theirs = self.live_classes or ours
         sheets = survey.sheets(self.candidate.held_out, self.kept, ours, theirs)
         with self._or_end("answers", "it does not answer"):
-            found = survey.take(self.candidate, description.signatures, len(ours), sheets, mix=True)
+            found = survey.take(self.candidate, description.signatures, len(ours), sheets)
         other = self._live_survey(live, len(theirs), sheets)
         context = Context(
             description.signatures,
@@ -223,7 +223,7 @@ class Examination:
         if self.live is None or live is None:
             return None
         try:
-            return survey.take(self.live, live.signatures, classes, sheets, mix=False)
+            return survey.take(self.live, live.signatures, classes, sheets)
         except Died as error:
             self._lose_live(error)
             return None
@@ -236,7 +236,7 @@ class Examination:
         self.add(answers.accuracy(answered, self._settings))
         if any(each.live_rows is not None for each in self.answered):
             self.add(answers.agreement(self.answered))
-        return self.add(meaning.check(answered, self._allow_change))
+        return self.add(meaning.check(answered, self._settings.max_accuracy_drop, self._allow_change))
 
     def _unmeasured(self) -> Finding:
         what = "no held-out images fit it, so its accuracy is not known"

@@ -37,6 +37,12 @@ def finite(value: Array) -> bool:
     return found is None or bool(np.isfinite(found).all())
 
 
+def any_finite(value: Array) -> bool:
+    """Whether a number in it is finite; true of what can hold nothing else, and of no number at all."""
+    found = numbers(value)
+    return found is None or not found.size or bool(np.isfinite(found).any())
+
+
 def largest(values: Sequence[Array]) -> float:
     """The largest finite magnitude among them; 1 when all is zero or no number."""
     found = [numbers(value) for value in values]

@@ -97,6 +97,8 @@ def signatures(description: Description, live: Description | None, allow_change:
     if allow_change:
         return Finding("signatures", "noted", f"{'; '.join(problems)}; allowed by --allow-signature-change")
     remedy = "keep what clients use, or allow it with --allow-signature-change once they are ready"
+    if any("keras_tensor" in each for each in problems):
+        remedy += "; Keras numbers inputs that have no name: keras.Input(shape, name=...) keeps one"
     return Finding("signatures", "failed", "; ".join(problems), remedy)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ _UNKNOWN = -1
 
 
 _MADE_UP_SIDE = 32
+_MOST_BYTES = 64 << 20
+"""Of numbers in one request: more would show what the machine can hold, not what the version answers."""
+
+RANGES = ((0.1, 0.9), (2.0, 90.0), (-90.0, -2.0), (1e3, 1e5))
+"""Limits of made-up floats. A version may take numbers of one size only; the first are those of normed inputs."""
 
 
 class DoNotFit(Exception):
@@ -26,11 +32,16 @@ class DoNotFit(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Stock:
-    """Rows to put batches together from, and what goes into every request as it is."""
+    """Rows to put batches together from, and what goes into every request as it is.
+
+    `doubtful` are rows that nobody knows whether a version has to answer them with numbers; `most` go into one batch.
+    """
 
     rows: dict[str, list[Any]]
     fixed: Feed
     count: int
+    doubtful: frozenset[int]
+    most: int
 
     def pick(self, members: Sequence[int]) -> Feed:
         """The batch of these rows."""
@@ -47,6 +58,7 @@ def batches(signature: Any, images: Sequence[Path], most: int) -> Iterator[Feed]
     else:
         values = [_pixels(content, info) for content in contents]
         sizes = [value.shape for value in values]
+        most = min([most, *(_most_rows(value.nbytes) for value in values)])
     for _, group in itertools.groupby(range(len(values)), key=sizes.__getitem__):
         members = list(group)
         for start in range(0, len(members), most):
@@ -62,8 +74,15 @@ def batch_of(signature: Any, size: int, images: Sequence[Path]) -> Feed:
         if info.dtype != _STRING:
             pictures = [_pixels(content, info) for content in contents]
             values = [picture for picture in pictures if picture.shape == pictures[0].shape]
+            _require_room(size, pictures[0].nbytes)
         return {alias: _stacked([values[n % len(values)] for n in range(size)])}
     return {alias: _zeros(alias, info, size) for alias, info in signature.inputs.items()}
+
+
+def fixed_sizes(signature: Any) -> set[int]:
+    """The batch sizes that its inputs declare, where they take no other."""
+    sides = [_sides(info) for info in signature.inputs.values()]
+    return {each[0] for each in sides if each and each[0] != _UNKNOWN}
 
 
 def pictures(signature: Any, images: Sequence[Path], count: int) -> Stock:
@@ -81,26 +100,34 @@ def pictures(signature: Any, images: Sequence[Path], count: int) -> Stock:
         _distorted(original, n // 2) if n % 2 else original
         for n, original in ((n, originals[n // 2 % len(originals)]) for n in range(count))
     ]
+    # One that norms a picture by its darkest and its brightest spot divides by zero where these are the same.
+    plain = frozenset(n for n, picture in enumerate(chosen) if picture.min() == picture.max())
     if info.dtype == _STRING:
-        return Stock({alias: [_as_png(picture) for picture in chosen]}, {}, count)
-    return Stock({alias: [_fitted(picture, info) for picture in chosen]}, {}, count)
+        return Stock({alias: [_as_png(picture) for picture in chosen]}, {}, count, plain, count)
+    rows = [_fitted(picture, info) for picture in chosen]
+    return Stock({alias: rows}, {}, count, plain, _most_rows(rows[0].nbytes))
 
 
-def made_up(signature: Any, count: int) -> Stock:
-    """`count` rows of made-up numbers, all different: floats between 0.1 and 0.9, integers of 0 and 1.
+def made_up(signature: Any, count: int, limits: tuple[float, float] = RANGES[0]) -> Stock:
+    """`count` rows of made-up values: floats between `limits`, integers of 0 and 1, words.
 
     Where no input has a side for the batch there is one request.
     """
     random = np.random.default_rng(0)
+    all_sides = {alias: _known_sides(alias, info) for alias, info in signature.inputs.items()}
+    one = sum(_bytes_of(signature.inputs[alias], sides) for alias, sides in all_sides.items())
+    _require_room(1, one)
+    count = min(count, _most_rows(one))
     rows: dict[str, list[Any]] = {}
     fixed: Feed = {}
-    for alias, info in signature.inputs.items():
-        sides = _known_sides(alias, info)
+    for alias, sides in all_sides.items():
+        info = signature.inputs[alias]
         if sides and sides[0] == _UNKNOWN:
-            rows[alias] = list(_invented(random, alias, info, [count, *sides[1:]]))
+            rows[alias] = list(_invented(random, alias, info, [count, *sides[1:]], limits))
         else:
-            fixed[alias] = _invented(random, alias, info, sides)
-    return Stock(rows, fixed, count if rows else 1)
+            fixed[alias] = _invented(random, alias, info, sides, limits)
+    count = count if rows else 1
+    return Stock(rows, fixed, count, frozenset(range(count)), count)
 
 
 def takes_images(signature: Any) -> bool:
@@ -118,6 +145,8 @@ def _only_input(signature: Any) -> tuple[str, Any]:
     if not takes_images(signature):
         raise DoNotFit("its input is neither a vector of encoded images nor a batch of RGB pixels")
     alias, info = next(iter(signature.inputs.items()))
+    if info.dtype != _STRING:
+        _require_room(1, _bytes_of(info, _known_sides(alias, info)[1:]))
     return alias, info
 
 
@@ -181,27 +210,47 @@ def _stacked(values: Sequence[Any]) -> NDArray[Any]:
     return np.array(values, dtype=object) if isinstance(values[0], bytes) else np.stack(values)
 
 
-def _invented(random: np.random.Generator, alias: str, info: Any, sides: Sequence[int]) -> NDArray[Any]:
+def _most_rows(one: int) -> int:
+    """How many rows of `one` byte each go into one request; at least one."""
+    return max(1, _MOST_BYTES // max(1, one))
+
+
+def _require_room(size: int, one: int) -> None:
+    if size * one > _MOST_BYTES:
+        raise DoNotFit(f"{size} at once take {size * one >> 20} MB; at most {_MOST_BYTES >> 20} MB are made up here")
+
+
+def _bytes_of(info: Any, sides: Sequence[int]) -> int:
+    return math.prod(max(1, side) for side in sides) * np.dtype(_dtype(info)).itemsize
+
+
+def _invented(
+    random: np.random.Generator, alias: str, info: Any, sides: Sequence[int], limits: tuple[float, float]
+) -> NDArray[Any]:
     import tensorflow as tf
 
     dtype, shape = tf.as_dtype(info.dtype), [max(1, side) for side in sides]
+    if info.dtype == _STRING:
+        count = math.prod(shape)
+        return np.array([f"word {n}".encode() for n in range(count)], dtype=object).reshape(shape)
     if dtype.is_floating:
-        return random.uniform(0.1, 0.9, shape).astype(_dtype(info))
+        return random.uniform(*limits, shape).astype(_dtype(info))
     if dtype.is_integer or dtype.is_bool:
         return random.integers(0, 2, shape).astype(_dtype(info))
     raise DoNotFit(f"its input {alias} takes {dtype.name}, and what that should hold is not known")
 
 
 def _zeros(alias: str, info: Any, size: int) -> NDArray[Any]:
+    if info.dtype == _STRING:
+        raise DoNotFit(f"its input {alias} takes strings, and what they should hold is not known")
     sides = _known_sides(alias, info)
     if sides and sides[0] not in (_UNKNOWN, size):
         raise DoNotFit(f"its input {alias} takes {sides[0]} examples at a time")
+    _require_room(size, _bytes_of(info, sides[1:]))
     return np.zeros([size if n == 0 else max(1, side) for n, side in enumerate(sides)], _dtype(info))
 
 
 def _known_sides(alias: str, info: Any) -> list[int]:
-    if info.dtype == _STRING:
-        raise DoNotFit(f"its input {alias} takes strings, and what they should hold is not known")
     sides = _sides(info)
     if sides is None:
         raise DoNotFit(f"its input {alias} is of any rank")

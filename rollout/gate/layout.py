@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,28 +21,40 @@ _OTHERS = {
     "model.tflite": "a server with --prefer_tflite_model serves it instead of the graph that was checked",
 }
 _UNKNOWN = "no writer of SavedModels puts it there"
+# What systems and tools leave in any folder, and what people read: no server opens a file of such a name.
+_BESIDE = re.compile(
+    r"\..*|__MACOSX|Thumbs\.db|desktop\.ini|Icon\r|(README|LICEN[CS]E|NOTICE|COPYING|CHANGELOG)(\.(md|rst|txt))?",
+    re.IGNORECASE,
+)
 
 
 def check(folder: Path) -> Finding:
-    """Whether `folder` holds the files and folders of a SavedModel and nothing else, none of them a link."""
+    """Whether `folder` holds nothing that a server could load beside the SavedModel, and no link."""
     problems = [*_strangers(folder), *_no_files(folder)]
     if problems:
-        remedy = "remove it, or export the version again into an empty folder"
+        remedy = "remove it; what should travel with the version can lie in assets.extra/"
         return Finding("layout", "failed", listed(problems), remedy)
-    untried = [f"{name} is not tried here: {why}" for name, why in _UNTRIED.items() if (folder / name).exists()]
-    if untried:
-        return Finding("layout", "noted", "; ".join(untried))
+    noted = [f"{name} is not tried here: {why}" for name, why in _UNTRIED.items() if (folder / name).exists()]
+    noted += [f"{shown(name)} is no part of a SavedModel, and servers pass it by" for name in _beside(folder)]
+    if noted:
+        return Finding("layout", "noted", listed(noted))
     return Finding("layout", "passed", f"nothing but {', '.join(_names(folder))}")
 
 
 def _strangers(folder: Path) -> Iterator[str]:
     for name in _names(folder):
         path = folder / name
+        if _BESIDE.fullmatch(name):
+            continue
         if name not in _FILES | _FOLDERS:
             yield f"it holds {shown(name)}: {_OTHERS.get(name, _UNKNOWN)}"
         elif not path.is_symlink() and path.is_dir() != (name in _FOLDERS):
             found, wanted = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
             yield f"{name} is {found}, where SavedModels have {wanted}"
+
+
+def _beside(folder: Path) -> list[str]:
+    return [name for name in _names(folder) if _BESIDE.fullmatch(name)]
 
 
 def _names(folder: Path) -> list[str]:

@@ -60,7 +60,7 @@ def _named(context: Context, sheet: Sheet) -> Iterator[Answered]:
             if other is None or not output.words or not other.words:
                 continue
             rows, live_rows = _as_rows(output, context.ours), _as_rows(other, context.theirs)
-            each = Answered(sheet.whose, sheet.images, sheet.labels, rows, sheet.live_labels, live_rows)
+            each = _on(sheet, rows, live_rows)
             if 2 * each.live_right > len(sheet.images):
                 yield dataclasses.replace(each, where=str(Question(signature, alias)))
 
@@ -79,9 +79,11 @@ def _answered(context: Context, sheet: Sheet, question: Question, of_live: Quest
     recorded = live_rows is None and context.lost_live and len(sheet.recorded) > 0
     if recorded:
         live_rows = sheet.recorded
-    return Answered(
-        sheet.whose, sheet.images, sheet.labels, rows, sheet.live_labels, live_rows, where, recorded=recorded
-    )
+    return dataclasses.replace(_on(sheet, rows, live_rows), where=where, recorded=recorded)
+
+
+def _on(sheet: Sheet, rows: answers.Rows, live_rows: answers.Rows | None) -> Answered:
+    return Answered(sheet.whose, sheet.images, sheet.labels, rows, sheet.live_labels, live_rows, trusted=sheet.trusted)
 
 
 def _has(context: Context, question: Question) -> bool:

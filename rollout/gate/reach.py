@@ -17,9 +17,10 @@ from rollout.gate.tracing import Body, Variables, fed_arguments, node_of, tensor
 from rollout.gate.use import Use
 from serving import savedmodel
 
-_WRITERS = frozenset({"SaveV2", "MergeV2Checkpoints"})
+_WRITERS = frozenset({"Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints"})
 _TABLES = {"InitializeTableFromTextFile": 1, "InitializeTableFromTextFileV2": 1}
-_WATCHED = {"RestoreV2": 0, **_TABLES}
+_READERS = {"Restore": 0, "RestoreSlice": 0, "RestoreV2": 0}
+_WATCHED = {**_READERS, **_TABLES}
 _BY_INPUTS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _BY_LATER_INPUTS = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})  # The first input chooses.
 _WITHOUT_OUTPUT = frozenset({"NoOp", *_TABLES, "InitializeTable", "InitializeTableV2"})
@@ -101,8 +102,8 @@ class _Walk:
     def from_(self, beginning: Beginning) -> Iterator[Use]:
         """What is misplaced when a server runs `beginning`."""
         calls: list[tuple[str, tuple[bool, ...]]] = []
+        body = Body("", self._nodes, beginning.fed, self._variables)
         for node in self._behind(beginning.nodes):
-            body = Body("", self._nodes, beginning.fed, self._variables)
             yield from self._judged(node, body, beginning)
             calls += self._calls(node, body)
         seen = set(calls)
@@ -117,20 +118,20 @@ class _Walk:
 
     def _behind(self, names: Sequence[str]) -> list[Any]:
         """The nodes of the graph that `names` depend on, and themselves."""
-        waiting, seen = list(names), set(names)
+        waiting, found = list(names), dict.fromkeys(names)
         while waiting:
             node = self._nodes.get(waiting.pop())
-            inputs = {node_of(tensor) for tensor in node.input} - seen if node is not None else set()
-            seen |= inputs
-            waiting += inputs
-        return [node for name, node in self._nodes.items() if name in seen]
+            inputs = dict.fromkeys(map(node_of, node.input)) if node is not None else {}
+            waiting += [name for name in inputs if name not in found]
+            found.update(inputs)
+        return [self._nodes[name] for name in found if name in self._nodes]
 
     def _judged(self, node: Any, body: Body, beginning: Beginning) -> Iterator[Use]:
         if node.op in _WRITERS:
             yield Use(node.op, node.name, body.function, f"writes a checkpoint, and {beginning.what} comes to it")
         elif node.op in _WATCHED and not body.is_fed(node, _WATCHED[node.op]):
             yield Use(node.op, node.name, body.function, _wrong_file(node.op, beginning))
-        elif node.op == "RestoreV2" and not beginning.restores:
+        elif node.op in _READERS and not beginning.restores:
             yield Use(node.op, node.name, body.function, f"reads a checkpoint, and {beginning.what} comes to it")
 
     def _calls(self, node: Any, body: Body) -> Iterator[tuple[str, tuple[bool, ...]]]:

@@ -19,6 +19,8 @@ from rollout.gate.version import Mixed, Output, Replay
 _HALF_ROUNDING = 2e-2
 _FLOATS = ("float", "bfloat")
 _MOST_NAMED = 3
+_NO_FAULT_OF_THE_INPUT = ("FAILED_PRECONDITION", "NOT_FOUND")
+"""How TensorFlow's errors begin that no other request would avoid, as when a variable was never restored."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,21 +71,27 @@ def finite(context: Context) -> Finding:
                     f"{question} is NaN or infinite for {len(output.not_finite)} of {len(sheet.images)} images of "
                     f"{sheet.whose} ({', '.join(names)})"
                 )
-    known = set(context.replay.signatures) if context.replay else set()
-    for question, mixed in _mixed(context.survey):
-        images = takes_images(context.signatures[question.signature])
-        # A version that says by its own requests what it takes is not judged by made-up numbers.
-        if mixed.not_finite and (images or question.signature not in known):
-            what = "distorted or made-up pictures" if images else "made-up numbers"
-            problems.append(f"{question} is NaN or infinite for {what}, {_in_batches(mixed.not_finite)}")
+    problems += [
+        f"{question} is NaN or infinite for distorted or made-up pictures, {_in_batches(mixed.not_finite)}"
+        for question, mixed in _mixed(context.survey)
+        if mixed.not_finite
+    ]
+    doubtful = [
+        (question, mixed) for question, mixed in _mixed(context.survey) if mixed.doubtful and not mixed.not_finite
+    ]
+    needed = [question for question, mixed in doubtful if _must_be_a_number(context, question, mixed)]
+    problems += [_doubt(context, question) for question in needed]
+    doubts = [_doubt(context, question) for question, _ in doubtful if question not in needed]
     for named in context.replay.not_finite if context.replay else ():
         problems.append(f"{named} is NaN or infinite for its own warm-up requests")
     if problems:
         remedy = (
-            "train or export it again; if it takes other numbers than made-up ones between 0 and 1, give it warm-up "
-            "requests that show which"
+            "train or export it again; if it takes other numbers than made-up ones, give it warm-up requests that "
+            "show which"
         )
         return Finding("finite", "failed", "; ".join(problems), remedy)
+    if doubts:
+        return Finding("finite", "noted", f"{'; '.join(doubts)}, which it may not have to answer")
     asked = sorted({*context.survey.mixed, *(name for each in context.survey.answers.values() for name in each)})
     if not asked:
         return Finding("finite", "skipped", f"it could not be asked: {_reasons(context.survey.unmixed)}")
@@ -96,15 +104,7 @@ def outputs(context: Context, allow_change: bool) -> Finding:
     declared += [f"{question} has not as many rows as images in batches of "
                  f"{_sizes(set(each.asked) - set(each.per_image))}, and has in others"
                  for question, each in _mixed(context.survey) if _is_uneven(each)]  # fmt: skip
-    declared += [
-        f"{name} does not answer {what}: {reason}"
-        for what, failures in (
-            ("held-out images", context.survey.failed),
-            ("pictures alone, in threes and in sixteens", context.survey.unmixed),
-        )
-        for name, reason in failures.items()
-        if any(each.signature == name for each in context.promised) and context.sheets
-    ]
+    declared += list(_without_an_answer(context, allow_change))
     counted = list(_wrong_counts(context))
     if declared or (counted and not (allow_change and context.manifest is None)):
         remedy = "export it again, so that it answers each image with one number per class"
@@ -116,6 +116,26 @@ def outputs(context: Context, allow_change: bool) -> Finding:
     if context.survey.classes and context.promised:
         detail += f", {context.survey.classes} numbers for each image"
     return Finding("outputs", "passed", detail + (f"; could not be asked: {others}" if others else ""))
+
+
+def _without_an_answer(context: Context, allow_change: bool) -> Iterator[str]:
+    """Signatures that must answer, and do not: one that no server can ask, or that answers in the live version."""
+    promised = {each.signature for each in context.promised} if context.sheets else set()
+    live = context.live if context.live is not None and not allow_change else None
+    failures = (
+        (
+            "held-out images",
+            context.survey.failed,
+            {name for each in live.answers.values() for name in each} if live else (),
+        ),
+        ("pictures or numbers, alone and in batches", context.survey.unmixed, live.mixed if live else ()),
+    )
+    for what, reasons, answered in failures:
+        for name, reason in reasons.items():
+            if name in promised or reason.startswith(_NO_FAULT_OF_THE_INPUT):
+                yield f"{name} does not answer {what}: {reason}"
+            elif name in answered:
+                yield f"{name} does not answer {what}, and the live version's does: {reason}"
 
 
 def varied(context: Context) -> Finding:
@@ -168,7 +188,7 @@ def rows(context: Context) -> Finding:
     if not names:
         return Finding("rows", "skipped", "it declares no signature row-wise")
     worst = max(each.apart for name in names for each in context.survey.mixed[name].values())
-    detail = f"{', '.join(names)}: the same answer alone, in threes and in sixteens, within {worst:.2g}"
+    detail = f"{', '.join(names)}: the same answer alone and in batches, within {worst:.2g}"
     return Finding("rows", "passed", detail, figures={"largest_difference": worst})
 
 
@@ -177,6 +197,28 @@ def rounding(kind: str) -> float:
     if not kind.startswith(_FLOATS):
         return 0.0
     return manifest.TOLERANCE if kind in ("float32", "float64") else _HALF_ROUNDING
+
+
+def _doubt(context: Context, question: Question) -> str:
+    what = "pictures of one colour" if takes_images(context.signatures[question.signature]) else "made-up numbers"
+    other = ", and the live version's is not" if _is_a_number(context, question) else ""
+    return f"{question} is NaN or infinite for {what}{other}"
+
+
+def _must_be_a_number(context: Context, question: Question, mixed: Mixed) -> bool:
+    """Whether an output must give numbers for rows that nobody knows whether it takes them.
+
+    It must where the live version does. One that never gave a number is broken, unless it takes what cannot be made up.
+    """
+    known = context.replay is not None and question.signature in context.replay.signatures
+    texts = any(each.dtype == "DT_STRING" for each in context.signatures[question.signature].inputs.values())
+    return _is_a_number(context, question) or (mixed.never_finite and not known and not texts)
+
+
+def _is_a_number(context: Context, question: Question) -> bool:
+    """Whether the live version gives numbers there."""
+    live = context.live.mixed.get(question.signature, {}) if context.live else {}
+    return question.output in live and not live[question.output].doubtful and not live[question.output].not_finite
 
 
 def _not_row_wise(context: Context, name: str) -> Iterator[str]:
@@ -261,7 +303,10 @@ def _in_batches(sizes: Sequence[int]) -> str:
 
 
 def _sizes(sizes: Sequence[int] | set[int]) -> str:
-    return " and ".join(map(str, sorted(sizes)))
+    found = sorted(sizes)
+    if len(found) > 2 and found == list(range(found[0], found[-1] + 1)):
+        return f"{found[0]} to {found[-1]}"
+    return " and ".join(map(str, found))
 
 
 def _reasons(reasons: Mapping[str, str]) -> str:

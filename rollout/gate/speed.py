@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 
 from bundle.settings import Settings
+from rollout.gate.process import Failed
 from rollout.gate.report import Finding
 from rollout.gate.version import Version
 
 BATCH_SIZES = (1, 16)
 
 _ROUNDS = 11
-_LEAST_ROUNDS = 3
 _TURN_S = 0.04
 _MOST_RUNS = 200
 _BUDGET_S = 8.0
@@ -34,7 +34,7 @@ def compare(candidate: Version, live: Version, signature: str, images: Sequence[
     """Whether the candidate's median time stays within MAX_SLOWDOWN of the live version's at every batch size."""
     figures: dict[str, float] = {}
     told, problems = [], []
-    for batch in BATCH_SIZES:
+    for batch in _askable(candidate, signature, images):
         ours, theirs = _until_within(
             partial(candidate.durations, signature, batch, images),
             partial(live.durations, signature, batch, images),
@@ -56,11 +56,29 @@ def compare(candidate: Version, live: Version, signature: str, images: Sequence[
 def alone(candidate: Version, signature: str, images: Sequence[Path]) -> Finding:
     """The candidate's times, with nothing to compare them with."""
     figures, told = {}, []
-    for batch in BATCH_SIZES:
-        seconds = statistics.median(candidate.durations(signature, batch, images, _ROUNDS))
+    for batch in _askable(candidate, signature, images):
+        seconds = _median(partial(candidate.durations, signature, batch, images))
         figures[f"ms_{batch}"] = seconds * 1e3
         told.append(f"{seconds * 1e3:.2f} ms for {batch}")
     return Finding("latency", "noted", f"{signature}: {', '.join(told)}; nothing to compare with", figures=figures)
+
+
+def _askable(candidate: Version, signature: str, images: Sequence[Path]) -> list[int]:
+    """The batch sizes that the candidate can be asked, the first of them in any case."""
+    sizes = list(BATCH_SIZES)
+    try:
+        candidate.durations(signature, sizes[-1], images, 1)
+    except Failed:
+        del sizes[-1]
+    return sizes
+
+
+def _median(turn: Turn) -> float:
+    began = time.monotonic()
+    found: list[float] = []
+    while len(found) < _ROUNDS and (not found or time.monotonic() - began < _BUDGET_S):
+        found += turn(1)
+    return statistics.median(found)
 
 
 def _until_within(ours: Turn, theirs: Turn, most: float) -> tuple[float, float]:
@@ -82,13 +100,15 @@ def _medians(ours: Turn, theirs: Turn) -> tuple[float, float]:
     medians: list[tuple[float, float]] = []
     while len(medians) < _ROUNDS:
         medians.append((statistics.median(ours(runs[0])), statistics.median(theirs(runs[1]))))
-        if len(medians) >= _LEAST_ROUNDS and time.monotonic() - began > _BUDGET_S:
+        if time.monotonic() - began > _BUDGET_S:
             break
     return statistics.median(a for a, _ in medians), statistics.median(b for _, b in medians)
 
 
 def _runs_per_turn(turn: Turn) -> int:
     turn(1)  # The first run of a batch size may optimise the graph.
+    if min(turn(1)) > _BUDGET_S / _ROUNDS:
+        return 1
     return max(1, min(_MOST_RUNS, int(_TURN_S / max(turn(3)))))
 
 

@@ -5,6 +5,7 @@ This runs in the worker, on the parsed message. Each problem is a sentence about
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -85,9 +86,18 @@ def _signatures(graph: Any) -> Iterator[str]:
                 what = f"{kind} {shown(alias)} of signature {shown(name)}"
                 if not alias.isprintable():
                     yield f"the name of {what} cannot be printed"
+                if name not in _OPERATIONS_ONLY and info.dtype not in _known_types():
+                    yield f"{what} is of type {info.dtype}, which TensorFlow does not have"
                 for tensor in tensors_of(info):
                     if tensor.partition(":")[0] not in nodes:
                         yield f"{what} names {shown(tensor)}, which is not in its graph"
+
+
+@functools.cache
+def _known_types() -> frozenset[int]:
+    from tensorflow.core.framework import types_pb2
+
+    return frozenset(types_pb2.DataType.values()) - {types_pb2.DT_INVALID}
 
 
 def _saver(graph: Any) -> Iterator[str]:

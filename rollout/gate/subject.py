@@ -6,6 +6,7 @@ Everything that comes in and goes out is JSON. This is the only module of the ga
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from serving import savedmodel, servable, warmup
 from serving.errors import ServingError
 
 _MOST_TOLD = 20  # More of one kind would tell nobody more.
+_SLOW_S = 1.0
+"""CPU time of one run from which on no larger batch is among the warm-up requests that are made."""
 
 
 class Unable(Exception):
@@ -108,13 +111,28 @@ class Subject:
         without: dict[str, str] = {}
         for name in filter(_is_offered, self._version.signatures):
             try:
-                feeds = [self._inputs(name, size, images) for size in records.BATCH_SIZES]
-                for feed in feeds:
-                    self._run(name, feed)
-                made += [records.record(model, name, feed) for feed in feeds]
+                made += [records.record(model, name, feed) for feed in self._warming(name, images)]
             except (Unable, inputs.DoNotFit) as error:
                 without[name] = str(error)
         return {"file": base64.b64encode(records.file_of(made)).decode(), "records": len(made), "without": without}
+
+    def _warming(self, signature: str, images: list[str]) -> list[inputs.Feed]:
+        """Requests of every batch size, as far as the signature takes it and as they do not hold up a server's load."""
+        fixed = inputs.fixed_sizes(self._version.signatures[signature])
+        feeds: list[inputs.Feed] = []
+        for size in sorted(fixed) or records.BATCH_SIZES:
+            try:
+                feed = self._inputs(signature, size, images)
+            except inputs.DoNotFit:
+                if not feeds:
+                    raise
+                break
+            began = time.process_time()
+            self._run(signature, feed)
+            if feeds and time.process_time() - began > _SLOW_S:
+                break
+            feeds.append(feed)
+        return feeds
 
     def ask(self, signature: str, images: list[str], classes: int) -> dict[str, Any]:
         """What is known of each output after all of `images`, asked in batches of one size; rows of `classes` numbers.
@@ -142,7 +160,21 @@ class Subject:
                 stock = inputs.made_up(definition, mixing.COUNT)
         except inputs.DoNotFit as error:
             raise Unable(str(error)) from error
-        return mixing.mix(partial(self._run, signature), stock, dict(definition.outputs))
+        found = mixing.mix(partial(self._run, signature), stock, dict(definition.outputs))
+        if not inputs.takes_images(definition):
+            self._try_other_numbers(signature, found)
+        return found
+
+    def _try_other_numbers(self, signature: str, found: dict[str, Any]) -> None:
+        """Forgive outputs that never held a number when they hold one for numbers of another size."""
+        for limits in inputs.RANGES[1:]:
+            never = [alias for alias, each in found.items() if each["never_finite"]]
+            if never:
+                stock = inputs.made_up(self._version.signatures[signature], 1, limits)
+                with contextlib.suppress(Unable):
+                    answer = self._run(signature, stock.pick([0]))
+                    for alias in never:
+                        found[alias]["never_finite"] = not facts.any_finite(answer[alias])
 
     def time(self, signature: str, batch: int, images: list[str], runs: int) -> list[float]:
         """How many seconds each of `runs` runs of one batch took."""
@@ -244,7 +276,7 @@ def _tensor(info: Any) -> dict[str, Any]:
 
     shape = info.tensor_shape
     return {
-        "dtype": types_pb2.DataType.Name(info.dtype),
+        "dtype": types_pb2.DataType.Name(info.dtype) if info.dtype in types_pb2.DataType.values() else str(info.dtype),
         "any_rank": bool(shape.unknown_rank),
         "shape": [int(dim.size) for dim in shape.dim],
     }

@@ -29,7 +29,8 @@ class Sheet:
     """Held-out images of one set: `labels` are the candidate's class indices, `live_labels` the live version's.
 
     `recorded` is what the version answered that the kept set came from, in the live version's order of classes; it is
-    empty where it was not asked all of them.
+    empty where it was not asked all of them. `trusted` says that the labels are those of the kept set: the candidate
+    did not choose them.
     """
 
     whose: str
@@ -38,6 +39,7 @@ class Sheet:
     live_labels: tuple[int, ...]
     recorded: Rows
     different: int
+    trusted: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,15 +79,18 @@ class Survey:
 def sheets(own: HeldOut | None, kept: HeldOut | None, ours: Sequence[str], theirs: Sequence[str]) -> list[Sheet]:
     """The sets as far as their classes are among `ours`; one that asks what the other asks is left out."""
     sets = {OWN: own, KEPT: kept}
-    if own is not None and kept is not None and heldout.same(own, kept):
+    same = own is not None and kept is not None and heldout.same(own, kept)
+    if same:
         del sets[KEPT]
-    made = [_sheet(whose, each, kept, ours, theirs) for whose, each in sets.items() if each is not None]
+    made = [
+        _sheet(whose, each, kept, ours, theirs, trusted=same or whose == KEPT)
+        for whose, each in sets.items()
+        if each is not None
+    ]
     return [sheet for sheet in made if sheet.images]
 
 
-def take(
-    version: Version, signatures: Mapping[str, Signature], classes: int, asked: Sequence[Sheet], mix: bool
-) -> Survey:
+def take(version: Version, signatures: Mapping[str, Signature], classes: int, asked: Sequence[Sheet]) -> Survey:
     """Ask a version everything; raises Died when it does not survive that."""
     answers: dict[str, dict[str, Mapping[str, Output]]] = {sheet.whose: {} for sheet in asked}
     failed: dict[str, str] = {}
@@ -100,14 +105,15 @@ def take(
             failed[name] = str(error)
             continue
         try:
-            if mix:
-                mixed[name] = version.mixed(name, asked[0].images if asked and images else ())
+            mixed[name] = version.mixed(name, asked[0].images if asked and images else ())
         except Failed as error:
             unmixed[name] = str(error)
     return Survey(classes, answers, failed, mixed, unmixed)
 
 
-def _sheet(whose: str, held_out: HeldOut, kept: HeldOut | None, ours: Sequence[str], theirs: Sequence[str]) -> Sheet:
+def _sheet(
+    whose: str, held_out: HeldOut, kept: HeldOut | None, ours: Sequence[str], theirs: Sequence[str], trusted: bool
+) -> Sheet:
     examples = heldout.in_order_of(ours, held_out)
     known = {name: index for index, name in enumerate(theirs)}
     return Sheet(
@@ -117,6 +123,7 @@ def _sheet(whose: str, held_out: HeldOut, kept: HeldOut | None, ours: Sequence[s
         tuple(known.get(ours[each.label], -1) for each in examples),
         _recorded(examples, kept, theirs),
         len({each.sha256 for each in examples}),
+        trusted,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,12 +55,11 @@ class Variables:
 
     def _is_seen_whole(self, handle: Any) -> bool:
         """Whether no other node makes a handle of the same variable. In functions the names are made up at run time."""
-        same = [name for name in self._names if name == _shared_name(handle)]
-        return len(same) == 1 and not self._in_functions
+        return self._names[_shared_name(handle)] == 1 and not self._in_functions
 
     @functools.cached_property
-    def _names(self) -> list[str]:
-        return [_shared_name(node) for node in self._nodes.values() if node.op == "VarHandleOp"]
+    def _names(self) -> Counter[str]:
+        return Counter(_shared_name(node) for node in self._nodes.values() if node.op == "VarHandleOp")
 
     @functools.cached_property
     def _in_functions(self) -> bool:
@@ -78,6 +78,7 @@ class Body:
     nodes: Mapping[str, Any]
     fed: frozenset[str]
     variables: Variables | None = None
+    _known: dict[str, bool] = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     def is_fed(self, node: Any, index: int) -> bool:
         """Whether the input of `node` at `index` is such a path."""
@@ -85,19 +86,29 @@ class Body:
 
     def comes_from_a_feed(self, tensor: str) -> bool:
         """Whether `tensor` is such a path, handed on unchanged, by way of a variable too."""
-        for _ in range(len(self.nodes) + 1):
-            if (tensor if self.function else tensor_of(tensor)) in self.fed:
-                return True
-            node = self.nodes.get(node_of(tensor))
-            if node is None or not node.input:
-                return False
-            if node.op == "ReadVariableOp" and self.variables is not None:
-                assigned = self.variables.assigned(node.input[0])
-                return bool(assigned) and all(tensor_of(each) in self.fed for each in assigned or ())
-            if node.op not in _PASSING:
-                return False
-            tensor = node.input[0]
-        return False
+        way: list[str] = []
+        while tensor not in self._known:
+            way.append(tensor)
+            self._known[tensor] = False  # A ring comes back here, and from nowhere else.
+            before = self._before(tensor)
+            if isinstance(before, bool):
+                self._known[tensor] = before
+            else:
+                tensor = before
+        self._known.update(dict.fromkeys(way, self._known[tensor]))
+        return self._known[tensor]
+
+    def _before(self, tensor: str) -> str | bool:
+        """The tensor that `tensor` is a copy of; when it is none, whether it is such a path."""
+        if (tensor if self.function else tensor_of(tensor)) in self.fed:
+            return True
+        node = self.nodes.get(node_of(tensor))
+        if node is None or not node.input:
+            return False
+        if node.op == "ReadVariableOp" and self.variables is not None:
+            assigned = self.variables.assigned(node.input[0])
+            return bool(assigned) and all(tensor_of(each) in self.fed for each in assigned or ())
+        return str(node.input[0]) if node.op in _PASSING else False
 
 
 def fed_arguments(function: Any, fed: Sequence[bool]) -> frozenset[str]:

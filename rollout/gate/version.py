@@ -112,14 +112,17 @@ class _Output:
 class Mixed:
     """What one output of a signature answered to the same rows alone, in threes and in sixteens.
 
-    `per_image` and `not_finite` are batch sizes. `apart` is the largest difference between an answer alone and in
-    company, `changes` that between equal requests, both as a share of the largest number.
+    `per_image`, `not_finite` and `doubtful` are batch sizes; the last had a NaN or an infinity for rows that it may not
+    have to answer. `never_finite` says that there was no number at all. `apart` is the largest difference between an
+    answer alone and in company, `changes` that between equal requests, both as a share of the largest number.
     """
 
     kind: str
     asked: tuple[int, ...]
     per_image: tuple[int, ...]
     not_finite: tuple[int, ...]
+    doubtful: tuple[int, ...]
+    never_finite: bool
     widths: tuple[int, ...]
     apart: float
     changes: float

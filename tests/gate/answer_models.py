@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -158,6 +159,19 @@ def _by_company(logits, images, name):
     return tf.where(odd, logits - tf.reduce_mean(logits, axis=0, keepdims=True), logits)
 
 
+def _normed(logits, images, name):
+    images = tf.cast(images, tf.float32)
+    low, high = (each(images, axis=(1, 2, 3)) for each in (tf.reduce_min, tf.reduce_max))
+    return logits + (0.0 * (high - low) / (high - low))[:, tf.newaxis]
+
+
+def _forgotten(folder: Path) -> None:
+    """As tf.saved_model.save writes a model of Keras 3 that was compiled: it restores copies of its variables."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    tf.saved_model.save(model, str(folder))
+
+
 def twists() -> dict[str, Twist]:
     """Every version by its name."""
     return {
@@ -197,6 +211,12 @@ def _numbers(folder: Path, call: Callable[[Any], Any]) -> None:
 if __name__ == "__main__":
     for name, twist in twists().items():
         make(Path(sys.argv[1], name), twist)
-    # What has nothing to do with pictures: a mean of ratios, and a logarithm of what is above 5.
+    # What has nothing to do with pictures: a mean of ratios, a logarithm of what is above 5, and hidden columns.
     _numbers(Path(sys.argv[1], "ratio"), lambda x: tf.reduce_mean(x / tf.reduce_sum(x, axis=1, keepdims=True), axis=1))
     _numbers(Path(sys.argv[1], "logarithm"), lambda x: tf.math.log(x - 5))
+    _numbers(Path(sys.argv[1], "masked"), lambda x: tf.where(tf.range(3) < 2, x, float("-inf")))
+    # And what is broken: no number for any numbers, and a variable that no server restores.
+    _numbers(Path(sys.argv[1], "diverged"), lambda x: x * float("nan"))
+    _forgotten(Path(sys.argv[1], "forgotten"))
+    # Pictures normed by their darkest and their brightest spot, whose difference is 0 where they are of one colour.
+    make(Path(sys.argv[1], "normed"), Twist(_normed))

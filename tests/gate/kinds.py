@@ -147,12 +147,13 @@ def _add(total, values):
 
 
 def _first_generation(folder: Path) -> None:
-    """A graph of TensorFlow 1: its control flow, variables, table, saver, collections and tags."""
+    """A graph of TensorFlow 1: its control flow, variables, table, savers, collections and tags, and its training."""
     v1 = tf.compat.v1
     with v1.Graph().as_default(), v1.Session() as session:
         v1.disable_control_flow_v2()
         v1.disable_resource_variables()
-        x = v1.placeholder(tf.float32, [None], "x")
+        rows = v1.data.make_initializable_iterator(v1.data.Dataset.from_tensors([1.0]).repeat()).get_next()
+        x = v1.placeholder_with_default(rows, [None], "x")
         words = v1.placeholder(tf.string, [None], "words")
         weight = v1.get_variable("weight", initializer=2.0)
         y = tf.cond(tf.reduce_sum(x) > 0.0, lambda: x * weight, lambda: x - weight)
@@ -160,6 +161,13 @@ def _first_generation(folder: Path) -> None:
         path = v1.convert_to_tensor(_vocabulary(), name="words_file")
         source = tf.lookup.TextFileInitializer(path, tf.string, -2, tf.int64, -1)
         found = v1.lookup.StaticHashTable(source, -1).lookup(words)
+        v1.summary.scalar("sum", tf.reduce_sum(y))
+        v1.summary.histogram("y", y)
+        v1.summary.image("y", tf.reshape(y, [1, 1, -1, 1]))
+        v1.summary.audio("y", tf.reshape(y, [1, -1]), 8000)
+        v1.summary.text("words", words)
+        v1.summary.merge_all()
+        v1.train.Saver(write_version=v1.train.SaverDef.V1)
         session.run(v1.global_variables_initializer())
         builder = v1.saved_model.Builder(str(folder))
         infos = {name: v1.saved_model.build_tensor_info(t) for name, t in (("x", x), ("words", words))}

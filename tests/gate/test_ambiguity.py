@@ -256,6 +256,7 @@ def _length(number: int) -> bytes:
         ("export.meta", "servers then refuse to load the version"),
         ("model.tflite", "a server with --prefer_tflite_model serves it instead"),
         ("run.sh", "it holds run.sh: no writer of SavedModels puts it there"),
+        ("README.pbtxt", "it holds README.pbtxt: no writer of SavedModels puts it there"),
         ("\x1b[2J", "it holds \\x1b[2J: no writer"),
     ],
 )
@@ -276,6 +277,17 @@ def test_what_writers_put_there_passes(copy: Path) -> None:
     finding = layout.check(copy)
     assert finding.verdict == "noted"
     assert "a server with --enable_per_model_batching_parameters batches by it" in finding.detail
+
+
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "._saved_model.pb", ".gitattributes", "Thumbs.db", "Icon\r", "README.md", "LICENSE", "readme"]
+)
+def test_what_lies_in_any_folder_is_noted(copy: Path, name: str) -> None:
+    (copy / name).write_text("x")
+    finding = layout.check(copy)
+    assert finding.verdict == "noted"
+    assert "is no part of a SavedModel, and servers pass it by" in finding.detail
+    assert finding.detail.isprintable()
 
 
 def test_links_pipes_and_swapped_kinds_are_refused(copy: Path) -> None:

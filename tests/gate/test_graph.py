@@ -17,7 +17,7 @@ from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from bundle import documents
-from rollout.gate import graph
+from rollout.gate import graph, tracing
 from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.report import Finding
 from rollout.gate.subject import Subject
@@ -158,7 +158,8 @@ MISUSED: dict[str, Callable[[Any], Any]] = {
     "TextLineDataset": lambda _: tf.data.TextLineDataset(SECRET).reduce(tf.constant(0), lambda n, _: n + 1),
     "MatchingFiles": lambda x: tf.io.matching_files(x),
     "EagerPyFunc": lambda x: tf.py_function(lambda y: y, [x], tf.string),
-    "TensorSummaryV2": lambda x: raw.TensorSummaryV2(tag="x", tensor=x, serialized_summary_metadata=""),
+    "Save": lambda x: _after(raw.Save(filename="/tmp/x", tensor_names=["x"], data=[x]), x),
+    "Restore": lambda _: raw.Restore(file_pattern="/tmp/x", tensor_name="x", dt=tf.float32),
 }
 
 
@@ -375,6 +376,41 @@ def test_a_table_may_only_be_filled_from_an_asset(made: Path, tmp_path: Path, ed
     assert finding.verdict == "failed"
     expected = "makes up a handle" if edit is _made_up_handle else "from a file that is no asset of the version"
     assert expected in finding.detail
+
+
+def test_copies_of_copies_are_followed_once(made: Path, tmp_path: Path) -> None:
+    """Every RestoreV2 here comes from the same long way of copies: following each on its own would take minutes."""
+    copy = shutil.copytree(made / "convolution", tmp_path / "copy")
+    count = 5000
+    with edited(copy) as meta:
+        nodes = meta.graph_def.library.function.add()
+        nodes.signature.name = "long"
+        nodes.signature.input_arg.add(name="path", type=tf.string.as_datatype_enum)
+        nodes.node_def.add(name="0", op="Identity", input=["path"])
+        for n in range(1, count):
+            nodes.node_def.add(name=str(n), op="Identity", input=[f"{n - 1}:output:0"])
+            nodes.node_def.add(name=f"read{n}", op="RestoreV2", input=[f"{count - 1}:output:0"])
+        call = next(n for n in meta.graph_def.node if n.name == meta.saver_def.restore_op_name)
+        call.attr["f"].func.name = "long"
+        del call.input[1:]
+    with counted(tracing.Body, "_before") as calls:
+        assert operations(copy).verdict == "passed"
+    assert count <= len(calls) < 3 * count
+
+
+@contextlib.contextmanager
+def counted(owner: Any, name: str) -> Iterator[list[Any]]:
+    """The arguments of every call of a method within the block."""
+    calls: list[Any] = []
+    method = getattr(owner, name)
+
+    def noted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return method(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, noted)
+        yield calls
 
 
 def test_what_comes_back_from_the_process_is_escaped() -> None:

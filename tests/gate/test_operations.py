@@ -21,7 +21,7 @@ ReadFile WriteFile MatchingFiles MatchingFilesDataset WholeFileReader WholeFileR
 TextLineDataset TFRecordDataset TFRecordDatasetV2 TFRecordReaderV2 FixedLengthRecordDatasetV2 CSVDataset SqlDataset
 LMDBDataset CacheDataset CacheDatasetV2 SnapshotDataset SnapshotDatasetV2 SaveDatasetV2 LoadDataset DatasetToTFRecord
 ListSnapshotChunksDataset DataServiceDatasetV4 RegisterDatasetV2 DistributedSave DatasetFromGraph GeneratorDataset
-Restore RestoreSlice Save SaveSlices LoadAndRemapMatrix GenerateVocabRemapping ImmutableConst RecordInput Skipgram
+LoadAndRemapMatrix GenerateVocabRemapping ImmutableConst RecordInput Skipgram
 DumpTensor CalibrationStatisticsSaver FileSystemSetConfiguration DTensorRestoreV2 Abort PyFunc PyFuncStateless
 EagerPyFunc DebugIdentity DebugIdentityV2 DebugIdentityV3 DebugNanCount DebugNumericSummary Copy CopyHost
 CreateSummaryFileWriter CreateSummaryDbWriter WriteSummary WriteRawProtoSummary WriteGraphSummary ImportEvent
@@ -35,10 +35,11 @@ IteratorFromStringHandleV2 DeserializeIterator
 GUARDED = {"output_stream", "descriptor_source", "vocab_file", "config", "config_proto", "executor_type"}
 HARMLESS = """
 align allowed_devices bad_indices_policy cardinality_options container context_dense_keys context_sparse_keys
-data_format dct_method debug_name delimiter dense_keys density_unit deterministic device_names direction dst_format
+data_format dct_method debug_name delimiter dense_keys density_unit description deterministic device_names direction
+display_name dst_format
 encoding end equation errors feature_list_dense_keys feature_list_dense_missing_assumed_empty feature_list_sparse_keys
 field_delim field_names fill fill_mode format frame_name input_encoding input_mode input_order input_quant_mode
-interpolation kernel_type loss_type message message_format message_type metadata method mode na_value noise
+interpolation kernel_type labels loss_type message message_format message_type metadata method mode na_value noise
 optimization_configs output_encoding padding pattern placeholder ragged_keys rewrite right_pad left_pad rnn_mode
 round_mode row_partition_types separator serialized_options set_operation shared_name source sparse_keys src_format
 stack_name template tensor_array_name unit var_name xmp_metadata compression_type dimension_numbers
@@ -47,7 +48,11 @@ stack_name template tensor_array_name unit var_name xmp_metadata compression_typ
 WATCHED = {
     ("InitializeTableFromTextFile", "filename"),
     ("InitializeTableFromTextFileV2", "filename"),
+    ("Save", "filename"),
+    ("SaveSlices", "filename"),
     ("SaveV2", "prefix"),
+    ("Restore", "file_pattern"),
+    ("RestoreSlice", "file_pattern"),
     ("RestoreV2", "prefix"),
     ("MergeV2Checkpoints", "checkpoint_prefixes"),
     ("MergeV2Checkpoints", "destination_prefix"),

@@ -34,6 +34,14 @@ ALLOWED = (
         """,
     ),
     Group(
+        "summaries as texts",
+        "They put numbers into the text of a summary. Those that write summaries are not among them.",
+        """
+        AudioSummary AudioSummaryV2 HistogramSummary ImageSummary MergeSummary ScalarSummary TensorSummary
+        TensorSummaryV2
+        """,
+    ),
+    Group(
         "variables",
         "They hold and change tensors of the session.",
         """
@@ -85,7 +93,7 @@ ALLOWED = (
         "checkpoints",
         "Every saver has them. Only the restore operation may reach one, and only for the version's own variables.",
         """
-        MergeV2Checkpoints RestoreV2 SaveV2 ShardedFilename ShardedFilespec
+        MergeV2Checkpoints Restore RestoreSlice RestoreV2 Save SaveSlices SaveV2 ShardedFilename ShardedFilespec
         """,
     ),
     Group(
@@ -118,10 +126,10 @@ ALLOWED = (
         DeleteRandomSeedGenerator DeleteSeedGenerator DenseToSparseBatchDataset DirectedInterleaveDataset
         DummyIterationCounter DummySeedGenerator FilterDataset FinalizeDataset FlatMapDataset
         GroupByReducerDataset GroupByWindowDataset IgnoreErrorsDataset InterleaveDataset Iterator IteratorGetNext
-        IteratorGetNextAsOptional IteratorGetNextSync IteratorV2 MakeIterator MapAndBatchDataset MapDataset
-        MaxIntraOpParallelismDataset ModelDataset OneShotIterator OptimizeDataset OptimizeDatasetV2 OptionsDataset
-        PaddedBatchDataset PaddedBatchDatasetV2 ParallelBatchDataset ParallelFilterDataset
-        ParallelInterleaveDataset ParallelInterleaveDatasetV2 ParallelInterleaveDatasetV3
+        IteratorGetNextAsOptional IteratorGetNextSync IteratorToStringHandle IteratorV2 MakeIterator
+        MapAndBatchDataset MapDataset MaxIntraOpParallelismDataset ModelDataset OneShotIterator OptimizeDataset
+        OptimizeDatasetV2 OptionsDataset PaddedBatchDataset PaddedBatchDatasetV2 ParallelBatchDataset
+        ParallelFilterDataset ParallelInterleaveDataset ParallelInterleaveDatasetV2 ParallelInterleaveDatasetV3
         ParallelInterleaveDatasetV4 ParallelMapDataset ParallelMapDatasetV2 ParseExampleDataset
         ParseExampleDatasetV2 PrefetchDataset PrivateThreadPoolDataset RandomDataset RandomDatasetV2 RangeDataset
         RebatchDataset RebatchDatasetV2 ReduceDataset RepeatDataset SamplingDataset ScanDataset ShardDataset

@@ -18,9 +18,8 @@ REFUSED = (
         ImmutableConst LMDBReader LoadAndRemapMatrix MatchingFiles NegTrain ReadFile ReaderNumRecordsProduced
         ReaderNumRecordsProducedV2 ReaderNumWorkUnitsCompleted ReaderNumWorkUnitsCompletedV2 ReaderRead
         ReaderReadUpTo ReaderReadUpToV2 ReaderReadV2 ReaderReset ReaderResetV2 ReaderRestoreState
-        ReaderRestoreStateV2 ReaderSerializeState ReaderSerializeStateV2 RecordInput Restore RestoreSlice Save
-        SaveSlices Skipgram TFRecordReader TFRecordReaderV2 TextLineReader TextLineReaderV2 WholeFileReader
-        WholeFileReaderV2 WriteFile
+        ReaderRestoreStateV2 ReaderSerializeState ReaderSerializeStateV2 RecordInput Skipgram TFRecordReader
+        TFRecordReaderV2 TextLineReader TextLineReaderV2 WholeFileReader WholeFileReaderV2 WriteFile
         """,
     ),
     Group(
@@ -68,16 +67,15 @@ REFUSED = (
     ),
     Group(
         "summaries",
-        "makes or writes summaries, which belong to training",
+        "writes summaries, which belong to training",
         """
-        AudioSummary AudioSummaryV2 BytesProducedStatsDataset CloseSummaryWriter CreateSummaryDbWriter
-        CreateSummaryFileWriter ExperimentalBytesProducedStatsDataset ExperimentalLatencyStatsDataset
+        BytesProducedStatsDataset CloseSummaryWriter CreateSummaryDbWriter CreateSummaryFileWriter
+        ExperimentalBytesProducedStatsDataset ExperimentalLatencyStatsDataset
         ExperimentalSetStatsAggregatorDataset ExperimentalStatsAggregatorHandle ExperimentalStatsAggregatorSummary
-        FlushSummaryWriter HistogramSummary ImageSummary ImportEvent IteratorGetModelProto LatencyStatsDataset
-        MergeSummary ScalarSummary SetStatsAggregatorDataset StatsAggregatorHandle StatsAggregatorHandleV2
-        StatsAggregatorSetSummaryWriter StatsAggregatorSummary SummaryWriter TensorSummary TensorSummaryV2
-        WriteAudioSummary WriteGraphSummary WriteHistogramSummary WriteImageSummary WriteRawProtoSummary
-        WriteScalarSummary WriteSummary
+        FlushSummaryWriter ImportEvent IteratorGetModelProto LatencyStatsDataset SetStatsAggregatorDataset
+        StatsAggregatorHandle StatsAggregatorHandleV2 StatsAggregatorSetSummaryWriter StatsAggregatorSummary
+        SummaryWriter WriteAudioSummary WriteGraphSummary WriteHistogramSummary WriteImageSummary
+        WriteRawProtoSummary WriteScalarSummary WriteSummary
         """,
     ),
     Group(
@@ -281,11 +279,10 @@ REFUSED = (
         ExperimentalSlidingWindowDataset ExperimentalTakeWhileDataset ExperimentalThreadPoolDataset
         ExperimentalThreadPoolHandle ExperimentalUnbatchDataset ExperimentalUniqueDataset
         FilterByLastComponentDataset GeneratorDataset GlobalShuffleDataset IndexFlatMapDataset
-        IteratorFromStringHandle IteratorFromStringHandleV2 IteratorGetDevice IteratorToStringHandle
-        LegacyParallelInterleaveDatasetV2 ListDataset MultiDeviceIterator MultiDeviceIteratorFromStringHandle
-        MultiDeviceIteratorGetNextFromShard MultiDeviceIteratorInit MultiDeviceIteratorToStringHandle
-        NonSerializableDataset RewriteDataset SerializeIterator ThreadPoolDataset ThreadPoolHandle
-        WeightedFlatMapDataset
+        IteratorFromStringHandle IteratorFromStringHandleV2 IteratorGetDevice LegacyParallelInterleaveDatasetV2
+        ListDataset MultiDeviceIterator MultiDeviceIteratorFromStringHandle MultiDeviceIteratorGetNextFromShard
+        MultiDeviceIteratorInit MultiDeviceIteratorToStringHandle NonSerializableDataset RewriteDataset
+        SerializeIterator ThreadPoolDataset ThreadPoolHandle WeightedFlatMapDataset
         """,
     ),
 )

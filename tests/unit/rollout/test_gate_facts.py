@@ -61,14 +61,15 @@ def test_rows_are_kept_where_they_have_the_width_that_was_asked_for() -> None:
     assert (still.facts()["per_image"], still.facts()["width"], still.facts()["rows"]) == (False, -1, "")
 
 
-def _mixed(answer: Any) -> dict[str, Any]:
+def _mixed(answer: Any, doubtful: int = -1, most: int = mixing.COUNT) -> dict[str, Any]:
     pytest.importorskip("tensorflow")
-    stock = Stock({"x": [np.array([float(n), 1.0]) for n in range(mixing.COUNT)]}, {}, mixing.COUNT)
+    rows = [np.array([float(n), 1.0]) for n in range(mixing.COUNT)]
+    stock = Stock({"x": rows}, {}, mixing.COUNT, frozenset({doubtful}), most)
     found: dict[str, Any] = mixing.mix(lambda feed: {"y": answer(feed["x"])}, stock, {"y": Info})["y"]
     return found
 
 
-def test_every_row_is_asked_alone_in_a_three_and_in_two_sixteens() -> None:
+def test_every_row_is_asked_alone_and_in_batches_of_every_size() -> None:
     asked: list[tuple[float, ...]] = []
 
     def answer(x: Any) -> Any:
@@ -76,9 +77,10 @@ def test_every_row_is_asked_alone_in_a_three_and_in_two_sixteens() -> None:
         return x * 2
 
     found = _mixed(answer)
-    assert (found["asked"], found["per_image"], found["apart"], found["changes"]) == ([1, 3, 16], [1, 3, 16], 0.0, 0.0)
+    sizes = list(range(1, mixing.COUNT + 1))
+    assert (found["asked"], found["per_image"], found["apart"], found["changes"]) == (sizes, sizes, 0.0, 0.0)
     rows = set(map(float, range(mixing.COUNT)))
-    assert {row for batch in asked if len(batch) == 3 for row in batch} == rows
+    assert all(len(set(batch)) == len(batch) for batch in asked)
     assert len({batch for batch in asked if len(batch) == 16}) == 2
     assert {batch for batch in asked if len(batch) == 1} == {(row,) for row in rows}
 
@@ -87,7 +89,35 @@ def test_company_size_and_chance_show() -> None:
     assert _mixed(lambda x: x - x.mean(axis=0))["apart"] > 0.1
     assert _mixed(lambda x: x + len(x))["apart"] > 0.1
     assert _mixed(lambda x: np.where(len(x) == 16, np.nan, x))["not_finite"] == [16]
-    assert _mixed(lambda x: x[: 2 if len(x) == 3 else len(x)])["per_image"] == [1, 16]
+    assert _mixed(lambda x: x[: 2 if len(x) == 3 else len(x)])["per_image"] == [1, 2, *range(4, 17)]
     assert _mixed(lambda x: x.sum())["per_image"] == []
     counter = iter(range(100))
     assert _mixed(lambda x: x + next(counter))["changes"] > 0.1
+
+
+def test_batches_are_as_large_as_there_is_room_for_and_few_where_a_run_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _mixed(lambda x: x, most=4)["asked"] == [1, 2, 3, 4]
+    monkeypatch.setattr(mixing, "_SLOW_S", -1.0)
+    asked: list[int] = []
+
+    def by_size(x: Any) -> Any:
+        asked.append(len(x))
+        return x + len(x)
+
+    found = _mixed(by_size)
+    assert (found["asked"], found["apart"] > 0.1) == ([1, 3, 16], True)
+    assert len(asked) == 9
+
+
+def test_rows_that_it_may_not_have_to_answer_are_told_apart() -> None:
+    def seventh(x: Any) -> Any:
+        return np.where(x == 7.0, np.nan, x)
+
+    found = _mixed(seventh, doubtful=7)
+    assert (found["not_finite"], found["doubtful"][0], found["never_finite"]) == ([], 1, False)
+    found = _mixed(seventh, doubtful=8)
+    assert (found["not_finite"][0], found["doubtful"]) == (1, [])
+    found = _mixed(lambda x: x * np.nan, doubtful=8)
+    assert (found["not_finite"][0], found["doubtful"][0], found["never_finite"]) == (1, 1, True)
