@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bundle import output
+from bundle.errors import RefusedVersion, UncheckedVersion
 from rollout.prove.bundle_copy import MODEL, BundleCopy, until
 from rollout.prove.load import Load
-
-REFUSED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Day:
         self._refused("swapped", "two classes swapped", "accuracy")
         if not short:
             self._refused("crashing", "crashes at load", "")
-            self._refused("hanging", "hangs at load", "CHECK_TIMEOUT_SECONDS")
+            self._refused("hanging", "hangs at load", "CHECK_TIMEOUT_SECONDS", UncheckedVersion.exit_status)
         self._broken_config()
         self._restart_with_a_bad_newest()
         self._quiet("2")
@@ -77,9 +76,9 @@ class Day:
             shutil.copytree(self._folders["half"], self._drop / "half")
             until((self._quarantine / "half.reason.txt").is_file, "the half copy to be refused")
 
-    def _refused(self, name: str, what: str, says: str) -> None:
+    def _refused(self, name: str, what: str, says: str, status: int = RefusedVersion.exit_status) -> None:
         with self._event(f"publish one that {what}" if name != "swapped" else f"publish one with {what}", "2"):
-            self._bundle.run("rollout", "publish", str(self._folders[name]), status=REFUSED, says=says)
+            self._bundle.run("rollout", "publish", str(self._folders[name]), status=status, says=says)
 
     def _broken_config(self) -> None:
         config = self._bundle.root / "models.config"
