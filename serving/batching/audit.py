@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -29,16 +28,16 @@ _MOST_PATIENCE_S: Final = 5.0
 
 
 class Auditor:
-    """Runs one in `every` batches of a version again, request by request, when nothing else waits; 0 turns it off.
+    """Runs one in `every` batches of a signature again, request by request, when nothing else waits; 0 turns it off.
 
-    At most one audit is under way; batches that would be looked at meanwhile are let off.
+    At most one audit of a version is under way; a signature whose turn comes meanwhile has it with its next batch.
     """
 
     def __init__(self, run_alone: RunAlone, wait_until_idle: WaitUntilIdle, every: int) -> None:
         self._run_alone = run_alone
         self._wait_until_idle = wait_until_idle
         self._every = every
-        self._batches = itertools.count()
+        self._waited: dict[Stacking, int] = {}
         self._one_at_a_time = threading.Lock()
         self._running = threading.Lock()
         self._closed = False
@@ -46,9 +45,11 @@ class Auditor:
     def offer(
         self, signature: Stacking, fetches: Sequence[str], members: Sequence[Feeds], outcomes: Sequence[Outcome]
     ) -> None:
-        """Look at a batch later, if it is its turn; the first one is among those."""
-        if not self._every or next(self._batches) % self._every or not self._one_at_a_time.acquire(blocking=False):
+        """Look at a batch later, if it is its turn; the first one of a signature is among those."""
+        waited = self._waited[signature] = self._waited.get(signature, self._every - 1) + 1
+        if not self._every or waited < self._every or not self._one_at_a_time.acquire(blocking=False):
             return
+        self._waited[signature] = 0
         answered = [pair for pair in zip(members, outcomes, strict=True) if not isinstance(pair[1], ServingError)]
         threading.Thread(
             target=self._audit, args=(signature, tuple(fetches), answered), name="stacking-audit", daemon=True
@@ -94,6 +95,8 @@ def agree(alone: Array, together: Array) -> bool:
     """Whether two answers differ by rounding at most."""
     if alone.shape != together.shape or alone.dtype != together.dtype:
         return False
+    if alone.dtype.kind == "c":
+        return agree(_parts(alone), _parts(together))
     tolerance = _TOLERANCES.get(alone.dtype.itemsize) if alone.dtype.kind in "fV" else None
     if tolerance is None:
         return bool(np.array_equal(alone, together))
@@ -101,3 +104,7 @@ def agree(alone: Array, together: Array) -> bool:
     finite = np.abs(one[np.isfinite(one)])
     scale = max(1.0, float(finite.max())) if finite.size else 1.0
     return bool(np.allclose(one, other, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
+
+
+def _parts(value: Array) -> Array:
+    return np.stack([value.real, value.imag])

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 FLOAT, DOUBLE, INT32, UINT8, INT16, INT8, STRING = 1, 2, 3, 4, 5, 6, 7
 INT64, BOOL, UINT16, UINT32, UINT64 = 9, 10, 17, 22, 23
+COMPLEX64, COMPLEX128 = 8, 18
 
 NAMES = {
     1: "float",

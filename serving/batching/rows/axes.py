@@ -106,7 +106,9 @@ def _roll(call: Call) -> list[Value]:
 @kind("transpose", "The first axis stays the first.", "Transpose")
 def _transpose(call: Call) -> list[Value]:
     shape = call.shape(0)
-    order = [call.from_front(axis, len(shape)) for axis in call.numbers(1)]
+    order = call.numbers(1)
+    if any(not 0 <= axis < len(shape) for axis in order):
+        call.fail("counts axes from the back, for which TensorFlow reads foreign memory")
     if call.inputs[0].by_row and (not order or order[0] != 0):
         call.fail("moves the axis of the rows")
     return [like(call, 0, tuple(shape[axis] for axis in order))]

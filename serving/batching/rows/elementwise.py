@@ -13,13 +13,12 @@ from serving.batching.rows.values import MOST_CONTENTS, Call, Shape, Value, broa
 from serving.codec import dtypes
 
 _ARITHMETIC: Final = (
-    "Abs", "Acos", "Acosh", "Add", "AddV2", "Asin", "Asinh", "Atan", "Atan2", "Atanh", "Ceil", "ClipByValue", "Complex",
-    "ComplexAbs", "Conj", "Cos", "Cosh", "Digamma", "Div", "DivNoNan", "Erf", "Erfc", "Erfinv", "Exp", "Expm1", "Floor",
-    "FloorDiv", "FloorMod", "Igamma", "Igammac", "Imag", "Inv", "Invert", "IsFinite", "IsInf", "IsNan", "LeftShift",
-    "Lgamma", "Log", "Log1p", "Maximum", "Minimum", "Mod", "Mul", "MulNoNan", "Ndtri", "Neg", "NextAfter", "OnesLike",
-    "Polygamma", "Pow", "Real", "RealDiv", "Reciprocal", "RightShift", "Rint", "Round", "Rsqrt", "Sign", "Sin", "Sinh",
-    "Sqrt", "Square", "SquaredDifference", "Sub", "Tan", "TruncateDiv", "TruncateMod", "Xdivy", "Xlog1py", "Xlogy",
-    "ZerosLike", "Zeta",
+    "Abs", "Acos", "Acosh", "Add", "AddV2", "Asin", "Asinh", "Atan", "Atan2", "Atanh", "Ceil", "ClipByValue", "Cos",
+    "Cosh", "Digamma", "Div", "DivNoNan", "Erf", "Erfc", "Erfinv", "Exp", "Expm1", "Floor", "FloorDiv", "FloorMod",
+    "Igamma", "Igammac", "Inv", "Invert", "IsFinite", "IsInf", "IsNan", "LeftShift", "Lgamma", "Log", "Log1p",
+    "Maximum", "Minimum", "Mod", "Mul", "MulNoNan", "Ndtri", "Neg", "NextAfter", "OnesLike", "Polygamma", "Pow",
+    "RealDiv", "Reciprocal", "RightShift", "Rint", "Round", "Rsqrt", "Sign", "Sin", "Sinh", "Sqrt", "Square",
+    "SquaredDifference", "Sub", "Tan", "TruncateDiv", "TruncateMod", "Xdivy", "Xlog1py", "Xlogy", "ZerosLike", "Zeta",
 )  # fmt: skip
 _ACTIVATIONS: Final = (
     "Elu", "LeakyRelu", "Relu", "Relu6", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh",

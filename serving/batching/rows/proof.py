@@ -14,12 +14,14 @@ from serving.batching.rows.sizes import ROWS
 from serving.batching.rows.sources import shape_of
 from serving.batching.rows.table import FOR_BLOCKS, FOR_SIZES, RULES
 from serving.batching.rows.values import FIXED, Call, NotProvedError, Value
+from serving.codec import dtypes
 
 log = logging.getLogger(__name__)
 
 # Functions that call others twice, level by level, would be followed for ever.
 _MOST_NODES: Final = 200_000
 _DEEPEST_CALL: Final = 100
+_COMPLEX: Final = (dtypes.COMPLEX64, dtypes.COMPLEX128)
 
 
 def why_not(meta_graph: Any, signature: Any) -> str:
@@ -176,19 +178,35 @@ class _Scope:
             return follow(node.op, inputs)
         definition = _definition(node.op)
         call = Call(node, definition, where, inputs, follow)
+        _check_attributes(call)
         rule = RULES.get(node.op)
         if rule is None:
             return _beside_the_way(call, definition)
-        if node.op not in FOR_SIZES and any(value.counts_rows for value in inputs):
-            call.fail("computes with the number of rows")
-        if node.op not in FOR_BLOCKS and any(value.blocks > 1 for value in inputs):
-            call.fail("takes rows that are cut into blocks")
+        _check_inputs(call)
         try:
             return rule(call)
         except OverflowError:
             call.fail("makes a size that is too large to be followed")
         except (IndexError, ValueError):
             call.fail("takes tensors that do not fit together")
+
+
+def _check_attributes(call: Call) -> None:
+    """Give up on attributes that are not known, or that no rule reckons with."""
+    for name, value in sorted(call.node.attr.items()):
+        if value.placeholder:
+            call.fail(f"takes its `{name}` from whoever calls the function it is in")
+        if value.type in _COMPLEX and any(each.by_row for each in call.inputs):
+            # Infinite ones, and divisions by zero, come to something else in kernels that take several at once.
+            call.fail("computes with complex numbers, whose results depend on their place in the batch")
+
+
+def _check_inputs(call: Call) -> None:
+    """Give up on inputs that only some rules reckon with."""
+    if call.node.op not in FOR_SIZES and any(value.counts_rows for value in call.inputs):
+        call.fail("computes with the number of rows")
+    if call.node.op not in FOR_BLOCKS and any(value.blocks > 1 for value in call.inputs):
+        call.fail("takes rows that are cut into blocks")
 
 
 def _beside_the_way(call: Call, definition: Any) -> Sequence[Value]:

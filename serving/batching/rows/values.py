@@ -83,10 +83,7 @@ class Call:
     def attr(self, name: str) -> Any:
         """An attribute of the node; its default where it was left out, an empty one where there is no default."""
         if name in self.node.attr:
-            found = self.node.attr[name]
-            if found.placeholder:
-                self.fail(f"takes its `{name}` from whoever calls the function it is in")
-            return found
+            return self.node.attr[name]
         declared = () if self._definition is None else self._definition.attr
         return next((each.default_value for each in declared if each.name == name), type(self.node).AttrEntry().value)
 

@@ -70,6 +70,26 @@ def test_the_first_of_every_so_many_batches_is_looked_at() -> None:
     assert counts(batched) == (3, 0)
 
 
+def test_each_signature_has_its_first_batch_looked_at() -> None:
+    runner = GatedRunner(lambda x: x - x.mean())
+    batched = DynamicRunner(runner, [declared("y:0"), declared("z:0")], audit_every=1000)
+    for number, output in enumerate(("y:0", "z:0")):
+        futures = Crowd(runner, batched, output).ask([[1.0], [2.0]])
+        runner.open_gate()
+        assert [future.result(10) for future in futures] == [[-0.5], [0.5]]
+        until(lambda number=number: not batched.signatures[number].is_stacked)  # type: ignore[misc]
+
+
+def test_a_turn_that_comes_during_another_audit_is_not_lost() -> None:
+    runner = GatedRunner(lambda x: x - x.mean())
+    batched = audited_over(runner, every=1000)
+    with batched._auditor._one_at_a_time:
+        batch(runner, batched, [1.0, 2.0])
+    assert batched.signatures[0].is_stacked
+    batch(runner, batched, [1.0, 2.0])
+    until(lambda: counts(batched) == (1, 1))
+
+
 def test_no_audit_is_made_when_it_is_turned_off() -> None:
     runner = GatedRunner(lambda x: x - x.mean())
     batched = audited_over(runner, every=0)
@@ -119,6 +139,8 @@ def test_a_version_is_not_closed_under_an_audit() -> None:
         (np.array([1, 2], np.int64), np.array([1, 3], np.int64), False),
         (np.array([b"a"], object), np.array([b"b"], object), False),
         (np.array([1], np.float16), np.array([1.001], np.float16), True),
+        (np.array([1 + 2j], np.complex64), np.array([1.00001 + 2j], np.complex64), True),
+        (np.array([1 + 2j], np.complex64), np.array([1 + 2.01j], np.complex64), False),
     ],
 )
 def test_what_counts_as_rounding(one: Any, other: Any, same: bool) -> None:

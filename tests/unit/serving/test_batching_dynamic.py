@@ -20,29 +20,30 @@ def runner_over(runner: GatedRunner) -> DynamicRunner:
     return DynamicRunner(runner, [declared("y:0")])
 
 
-def ask(runner: DynamicRunner, value: Any, timeout_s: float | None = 20.0) -> list[float]:
+def ask(runner: DynamicRunner, value: Any, timeout_s: float | None = 20.0, output: str = "y:0") -> list[float]:
     feeds = {"x:0": np.asarray(value, np.float32)}
-    answer: list[float] = np.ravel(runner.run(feeds, ["y:0"], (), timeout_s)[0]).tolist()
+    answer: list[float] = np.ravel(runner.run(feeds, [output], (), timeout_s)[0]).tolist()
     return answer
 
 
 class Crowd:
     """Requests that arrive while another one is being run."""
 
-    def __init__(self, runner: GatedRunner, batched: DynamicRunner) -> None:
+    def __init__(self, runner: GatedRunner, batched: DynamicRunner, output: str = "y:0") -> None:
         self._gate = runner
         self._batched = batched
+        self._output = output
         self._pool = ThreadPoolExecutor(100)
 
     def ask(self, values: Sequence[Any], timeout_s: float | None = 20.0) -> list[Future[list[float]]]:
         """Start a first request, then one for each of `values` when that is running; the gate stays closed."""
         self._gate.close_gate()
         running = self._gate.started
-        first = self._pool.submit(ask, self._batched, [0.0])
+        first = self._pool.submit(ask, self._batched, [0.0], output=self._output)
         until(lambda: self._gate.started == running + 1)
         futures = []
         for value in values:
-            futures.append(self._pool.submit(ask, self._batched, value, timeout_s))
+            futures.append(self._pool.submit(ask, self._batched, value, timeout_s, self._output))
             until(lambda: waiting(self._batched) + self._gate.started - running - 1 >= len(futures))
         self.first = first
         return futures

@@ -197,6 +197,11 @@ MIXED: dict[str, tuple[Make, str, Any]] = {
     "the first row": (lambda x: x - x[0], "takes some of the rows, or moves their axis", SHAPE),
     "every other row": (lambda x: x - x[::1][:1], "takes some of the rows", SHAPE),
     "rows turned round": (lambda x: tf.reverse(x, [0]), "turns the order of the rows round", SHAPE),
+    "axes counted from the back": (
+        lambda x: tf.transpose(tf.transpose(x, [0, -1, 1]), [0, 2, 1]),
+        "`Transpose` at node transpose counts axes from the back",
+        [None, 2, 4],
+    ),
     "rows of rows": (lambda x: x @ tf.transpose(x) @ x, "moves the axis of the rows", SHAPE),
     "rows times rows": (lambda x: tf.matmul(x, x, transpose_a=True), "takes rows where it must not", SHAPE),
     "sum over rows by letters": (lambda x: tf.einsum("bi->i", x), "adds up rows", SHAPE),
@@ -259,6 +264,16 @@ MIXED: dict[str, tuple[Make, str, Any]] = {
     "dots for the rows of a constant": (
         lambda x: tf.einsum("...i,...i->...", x, tf.ones([3, 4])),
         "adds up rows, or brings different ones together",
+        SHAPE,
+    ),
+    "complex numbers": (
+        lambda x: tf.math.real(tf.complex(x, x) / tf.complex(x, 0.0)),
+        "`Complex` at node \\S+ computes with complex numbers",
+        SHAPE,
+    ),
+    "complex numbers that rows name": (
+        lambda x: tf.math.abs(tf.gather(tf.complex([1.0, 2.0], 3.0), tf.cast(x, tf.int32)) * 1e30),
+        "`GatherV2` at node GatherV2 computes with complex numbers",
         SHAPE,
     ),
     "the shape of a handle": (_stored, "output `y` does not have one entry for each row", SHAPE),
