@@ -168,12 +168,15 @@ def call(engine: Engine, address: str) -> None:
         assert requests.post(engine.url("spy:predict"), json=body, timeout=2).status_code != 200
 
 
-def test_a_model_connects_to_nobody(spied: Engine, folder: Path) -> None:
+def test_a_model_connects_to_nobody(start_engine: StartEngine, spies: Path, tmp_path: Path) -> None:
+    """In a server of its own: such calls never end, and take TensorFlow's threads from others."""
+    shutil.copytree(spies / "spy", tmp_path / "spy" / "1")
+    engine = start_engine("--model_name=spy", f"--model_base_path={tmp_path / 'spy'}")
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as unix:
-        unix.bind(str(folder / "socket"))
+        unix.bind(str(tmp_path / "socket"))
         unix.listen()
-        for address in (f"127.0.0.1:{server.getsockname()[1]}", f"unix:{folder / 'socket'}"):
-            call(spied, address)
+        for address in (f"127.0.0.1:{server.getsockname()[1]}", f"unix:{tmp_path / 'socket'}"):
+            call(engine, address)
         for listener in (server, unix):
             listener.settimeout(0.2)
             with pytest.raises(TimeoutError):
