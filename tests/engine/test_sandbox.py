@@ -49,7 +49,7 @@ def spied(tmp_path_factory: pytest.TempPathFactory, spies: Path) -> Iterator[Eng
         STRICT,
         "--rest_api_timeout_in_ms=3000",
     )
-    engine = Engine(folder / "engine.log", flags)
+    engine = Engine(folder / "engine.log", flags, fresh=True)  # As users start it: what it is can be seen in /proc.
     try:
         engine.wait_ready()
         if "The sandbox cannot keep models from" in engine.log:
