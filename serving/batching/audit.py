@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -27,17 +28,26 @@ _TOLERANCES: Final = {2: 2e-2, 4: 1e-4, 8: 1e-9}
 _MOST_PATIENCE_S: Final = 5.0
 
 
+@dataclass
+class _Turn:
+    """When a signature is looked at next: after one batch, two more, four more, and so on up to the limit."""
+
+    waited: int = 0
+    pause: int = 1
+
+
 class Auditor:
     """Runs one in `every` batches of a signature again, request by request, when nothing else waits; 0 turns it off.
 
-    At most one audit of a version is under way; a signature whose turn comes meanwhile has it with its next batch.
+    The first batches are looked at more often: most that is wrong shows soon. At most one audit of a version is under
+    way; a signature whose turn comes meanwhile has it with its next batch.
     """
 
     def __init__(self, run_alone: RunAlone, wait_until_idle: WaitUntilIdle, every: int) -> None:
         self._run_alone = run_alone
         self._wait_until_idle = wait_until_idle
         self._every = every
-        self._waited: dict[Stacking, int] = {}
+        self._turns: dict[Stacking, _Turn] = {}
         self._one_at_a_time = threading.Lock()
         self._running = threading.Lock()
         self._closed = False
@@ -46,10 +56,11 @@ class Auditor:
         self, signature: Stacking, fetches: Sequence[str], members: Sequence[Feeds], outcomes: Sequence[Outcome]
     ) -> None:
         """Look at a batch later, if it is its turn; the first one of a signature is among those."""
-        waited = self._waited[signature] = self._waited.get(signature, self._every - 1) + 1
-        if not self._every or waited < self._every or not self._one_at_a_time.acquire(blocking=False):
+        turn = self._turns.setdefault(signature, _Turn())
+        turn.waited += 1
+        if not self._every or turn.waited < turn.pause or not self._one_at_a_time.acquire(blocking=False):
             return
-        self._waited[signature] = 0
+        turn.waited, turn.pause = 0, min(turn.pause * 2, self._every)
         answered = [pair for pair in zip(members, outcomes, strict=True) if not isinstance(pair[1], ServingError)]
         threading.Thread(
             target=self._audit, args=(signature, tuple(fetches), answered), name="stacking-audit", daemon=True

@@ -47,6 +47,7 @@ def _product_of_sizes(call: Call, value: Value) -> Value:
     result: Size | None = ONE
     for size in value.contents.flat:
         result = result * size if result is not None and size is not None else None
+    result = None if result is None or result.may_wrap else result
     over_all = value.contents.ndim == 1 and call.numbers(1) in ([0], [-1]) and not call.attr("keep_dims").b
     if value.counts_rows and (result is None or not over_all):
         call.fail("computes with the number of rows")

@@ -160,7 +160,8 @@ def _wrapped(value: Value) -> Value:
     """The value without the numbers that may be too large for the new type."""
     if value.contents is None:
         return value
-    sizes = [size if size is None or size.counts_rows or not size.may_wrap else None for size in value.contents.flat]
+    # How large tensors are is no matter: TensorFlow refuses to count what does not fit.
+    sizes = [size if size is None or size.symbols or not size.may_wrap else None for size in value.contents.flat]
     return _held(sizes, value.contents.shape)
 
 

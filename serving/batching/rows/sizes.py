@@ -11,8 +11,9 @@ _numbers: Final = count()
 # Far more than the shapes of networks come to; a graph can square a size again and again.
 _MOST_SYMBOLS: Final = 64
 _MOST_BITS: Final = 64
-# Whole numbers of 32 bits wrap around; batches are of far fewer than 128 rows.
-_MOST_CERTAIN: Final = 2**24
+# Whole numbers of 32 bits wrap around. A batch has at most 64 rows.
+_MOST_NUMBER: Final = 2**31
+_MOST_FACTOR: Final = 2**25
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Size:
     @property
     def may_wrap(self) -> bool:
         """Whether it may be too large for a whole number of 32 bits."""
-        return abs(self.factor) >= _MOST_CERTAIN
+        return abs(self.factor) >= (_MOST_NUMBER if self.number is not None else _MOST_FACTOR)
 
     @property
     def number(self) -> int | None:

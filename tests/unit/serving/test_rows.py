@@ -218,6 +218,11 @@ MIXED: dict[str, tuple[Make, str, Any]] = {
         "`Mul` at node mul computes with the number of rows",
         [None, 8],
     ),
+    "more rows than their product holds": (
+        lambda x: tf.reshape(x, tf.stack([tf.reduce_prod(tf.stack([rows_of(x), 1431655765])), 12])),
+        "`Prod` at node Prod computes with the number of rows",
+        [None, 8],
+    ),
     "the number of rows spread out": (
         lambda x: x + tf.cast(tf.broadcast_to(rows_of(x), [rows_of(x), 1]), tf.float32),
         "`BroadcastTo` at node BroadcastTo computes with the number of rows",
