@@ -54,7 +54,8 @@ def _keep(model: Model, number: int, scratch: Path) -> None:
     if new is not None and new.examples and (old is None or heldout.may_replace(new, old)):
         return _write(model, new)
     if new is not None and old is not None and not heldout.same(new, old):
-        output.line(f"the held-out set of {model.name} stays as it is: that of version {number} has fewer images")
+        why = f"that of version {number} has fewer images, or gives one another class"
+        output.line(f"the held-out set of {model.name} stays as it is: {why}")
     if old is not None and source != path_of(model):
         _write(model, old)
     return None

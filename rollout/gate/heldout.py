@@ -133,11 +133,15 @@ def unpack(path: Path, folder: Path) -> HeldOut:
 def may_replace(new: HeldOut, kept: HeldOut) -> bool:
     """Whether `new` measures at least as well: as many different images of each class.
 
-    A version brings its own set, and it must not choose an easier one by leaving images out. One with other classes
-    went live because somebody allowed it, and the kept set cannot measure those after it.
+    A version brings its own set, and it must not choose an easier one by leaving images out, nor give an image another
+    class. One with other classes went live because somebody allowed it, and the kept set cannot measure those after it.
     """
     have = new.named()
-    return new.classes != kept.classes or all(have[name] >= count for name, count in kept.named().items())
+    if new.classes != kept.classes:
+        return True
+    known = dict(kept.pictures())
+    agree = all(known.get(image, name) == name for image, name in new.pictures())
+    return agree and all(have[name] >= count for name, count in kept.named().items())
 
 
 def same(one: HeldOut, other: HeldOut) -> bool:

@@ -107,7 +107,10 @@ def outputs(context: Context, allow_change: bool) -> Finding:
     declared += list(_without_an_answer(context, allow_change))
     counted = list(_wrong_counts(context))
     if declared or (counted and not (allow_change and context.manifest is None)):
-        remedy = "export it again, so that it answers each image with one number per class"
+        remedy = (
+            "export it again, so that servers can ask it and images get one number per class; "
+            "a model of Keras 3 with its export(), not with tf.saved_model.save"
+        )
         return Finding("outputs", "failed", "; ".join([*declared, *counted]), remedy)
     if counted:
         return Finding("outputs", "noted", f"{'; '.join(counted)}; allowed by --allow-signature-change")
@@ -261,6 +264,9 @@ def _is_uneven(each: Mixed) -> bool:
 
 def _constant(context: Context, sheet: Sheet) -> Iterator[tuple[Question, Output]]:
     live = dict(_outputs(context.live, sheet)) if context.live else {}
+    lively = any(output.varies for _, output in _outputs(context.survey, sheet))
+    if lively and len(set(sheet.labels)) == 1:
+        return  # To images of one class a sure version may give one and the same label and probability of 1.
     for name, each in context.survey.answers.get(sheet.whose, {}).items():
         judged = {Question(name, alias): one for alias, one in each.items() if one.per_image and not one.not_finite}
         numbers = {question: one for question, one in judged.items() if one.kind.startswith(_FLOATS)}

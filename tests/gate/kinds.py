@@ -237,6 +237,8 @@ def kinds() -> dict[str, Callable[[Path], None]]:
         "loops": _function(_loops, numbers),
         "memory": _function(_memory, numbers),
         "first_generation": _first_generation,
+        "one_at_a_time": _function(lambda x: {"y": x * 2.0}, tf.TensorSpec([1, 3], tf.float32)),
+        "prices": _function(lambda x: {"y": tf.math.log(x - 5.0)}, tf.TensorSpec([None, 3], tf.float32)),
     }
 
 

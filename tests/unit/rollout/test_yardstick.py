@@ -59,6 +59,7 @@ def test_a_set_is_packed_and_unpacked_as_it_was(model: Model, tmp_path: Path) ->
         ([b"5", b"6", b"7", b"8", b"9"], CLASSES, True),
         ([b"5", b"6", b"7"], CLASSES, False),  # One image of b.
         ([b"5", b"6", b"5", b"6"], CLASSES, False),  # The same again.
+        ([b"2", b"6", b"7", b"8"], CLASSES, False),  # 2 is of b.
         ([b"5", b"6"], ("a", "c"), True),  # Somebody allowed that.
         ([], CLASSES, False),
     ],
