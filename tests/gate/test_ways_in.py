@@ -15,7 +15,7 @@ from bundle import files
 from bundle.errors import BundleError, UsageError
 from bundle.settings import Settings
 from rollout import gate, ledger
-from rollout.gate import command, heldout, process, remote
+from rollout.gate import command, heldout, process, queue, remote
 from rollout.gate.command import Asked
 from tests.waiting import until
 
@@ -106,7 +106,7 @@ def test_a_gate_elsewhere_measures_with_a_set_that_it_cannot_see(
 def test_without_a_sign_of_life_nobody_waits_for_long(
     models: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "_SILENCE_S", 0.5)
+    monkeypatch.setattr(queue, "SILENCE_S", 0.5)
     lonely = dataclasses.replace(settings, gate_dir="./gate", check_timeout_seconds=3000)  # It ends before that.
     with pytest.raises(BundleError, match=r"no gate looks after .* start one with `rollout gate-serve"):
         gate.run(models / "live", None, lonely)

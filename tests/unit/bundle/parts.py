@@ -103,4 +103,4 @@ def on_file_system(folder: Path, options: str, script: str, *arguments: object) 
     inside = [*own, "sh", "-c", mount + ' && shift && exec "$@"', options, str(folder)]
     command = [*inside, sys.executable, "-c", script, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=DEADLINE_S, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=5 * DEADLINE_S, check=False)

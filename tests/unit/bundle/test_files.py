@@ -119,7 +119,8 @@ while True:
     for k in range(20):
         os.rename(f"{sys.argv[1]}/{k}", f"{sys.argv[1]}/d{k}/e/{k}")
         os.unlink(f"{sys.argv[1]}/d{k}/e/{k}")
-        os.removedirs(f"{sys.argv[1]}/d{k}/e")
+        os.rmdir(f"{sys.argv[1]}/d{k}/e")
+        os.rmdir(f"{sys.argv[1]}/d{k}")
 """
 
 
