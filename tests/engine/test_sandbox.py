@@ -193,12 +193,15 @@ def test_every_thread_is_shut_in(spied: Engine) -> None:
 
 
 def test_an_edit_by_rename_is_read_although_its_folder_is_closed(spied: Engine, folder: Path) -> None:
-    shutil.copytree(folder / "spy" / "1", folder / "spy" / "7")
     edited = folder / "edited"
     text = (folder / "models.config").read_text()
     labels = 'model_version_policy { specific { versions: 1 versions: 7 } } version_labels { key: "old" value: 1 }'
     edited.write_text(text.replace("model_platform", f"{labels} model_platform"))
     edited.rename(folder / "models.config")
+    # Only then: as the latest it would take the place of version 1, and with it what the label needs.
+    spied.until(lambda: "Version 7 of servable spy, which was requested" in spied.log)
+    shutil.copytree(folder / "spy" / "1", folder / "spy" / ".7")
+    (folder / "spy" / ".7").rename(folder / "spy" / "7")
     spied.until(lambda: list(spied.states("spy").values()).count("AVAILABLE") == 2)
     assert spied.predict("spy", value=1.0, which="/versions/1") == 4.0
 
