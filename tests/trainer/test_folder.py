@@ -153,7 +153,8 @@ def test_a_layout_that_cannot_be_right_is_refused(data: Path, change: Callable[[
 
 def test_a_refused_dataset_ends_the_command_with_status_2_and_publishes_nothing(tmp_path: Path) -> None:
     root = bundle_root(tmp_path)
-    status, _, err = trainer(root, "train", "--model-type", "LenetModel", "--dataset", "folder")
+    flags = ("--model-type", "LenetModel", "--model-name", "Shapes", "--dataset", "folder")
+    status, _, err = trainer(root, "train", *flags)
     assert status == 2
     assert err.startswith(f"error: {root / 'data'} is not a folder")
     assert not (root / "models").exists()
