@@ -95,14 +95,14 @@ def _number_by_number(call: Call) -> list[Value]:
     return [together(call, call.inputs)]
 
 
-@kind("text", "Whole numbers, each by itself; of others, what rounding changes would be seen.", "AsString")
+@kind("text", "Whole numbers only, each by itself: rounding would show in the text of others.", "AsString")
 def _as_text(call: Call) -> list[Value]:
     if call.inputs[0].by_row and call.attr("T").type not in _WITHOUT_FRACTION:
-        call.fail("prints numbers with a fraction, whose last digits depend on the place in the batch")
+        call.fail("prints numbers with a fraction, whose last digits depend on their place in the batch")
     return [together(call, call.inputs)]
 
 
-@kind("equality", "Number by number, of shapes that fit for certain where others count as different.",
+@kind("equality", "Number by number. Where shapes that do not fit count as different, they must be known to fit.",
       "Equal", "NotEqual")  # fmt: skip
 def _equality(call: Call) -> list[Value]:
     one, other = call.inputs
@@ -143,12 +143,12 @@ def _check_of_shape(call: Call) -> list[Value]:
     return [call.inputs[0]]
 
 
-@kind("cast", "Number by number, but for numbers with a fraction to whole ones of less than 32 bits.",
+@kind("cast", "Number by number; those with a fraction only to whole ones that have a sign and 32 bits or more.",
       "Cast", sizes=True)  # fmt: skip
 def _cast(call: Call) -> list[Value]:
     value, source, target = call.inputs[0], call.attr("SrcT").type, call.attr("DstT").type
     if value.by_row and source not in _WITHOUT_FRACTION and target in _NARROW:
-        call.fail("makes of what does not fit whatever suits its place in the batch")
+        call.fail("turns numbers that do not fit into others, by their place in the batch")
     if target in _WHOLE:
         return [_wrapped(value)]
     if value.counts_rows:  # Shapes are whole numbers: this is for computing with it.

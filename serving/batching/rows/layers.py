@@ -208,7 +208,7 @@ def _resizing(call: Call) -> list[Value]:
     return _by_row(call, (shape[0], *(side or unknown() for side in sides[:2]), shape[3]))
 
 
-@kind("blocks", "Of inner axes, which become rows of their own until they are put together again.",
+@kind("blocks", "Inner axes are cut into blocks, which count as rows until they are put together again.",
       "BatchToSpaceND", "SpaceToBatchND", blocks=True)  # fmt: skip
 def _cut_into_blocks(call: Call) -> list[Value]:
     call.require_fixed(1, 2)

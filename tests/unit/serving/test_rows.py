@@ -262,8 +262,8 @@ MIXED: dict[str, tuple[Make, str, Any]] = {
         "brings rows together, or takes them apart",
         [None, 4, 4, 1],
     ),
-    "what does not fit a narrow type": (lambda x: tf.cast(x, tf.uint8), "whatever suits its place", SHAPE),
-    "fractions as text": (lambda x: tf.strings.as_string(x), "whose last digits depend on the place", SHAPE),
+    "what does not fit a narrow type": (lambda x: tf.cast(x, tf.uint8), "by their place in the batch", SHAPE),
+    "fractions as text": (lambda x: tf.strings.as_string(x), "whose last digits depend on their place", SHAPE),
     "parts of numbers": (lambda x: tf.bitcast(x, tf.uint8), "makes numbers of parts of others", SHAPE),
     "dots for other axes": (lambda x: tf.einsum("...i,...i->...", x, x[0]), "takes some of the rows", SHAPE),
     "dots for the rows of a constant": (
