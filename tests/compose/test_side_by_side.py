@@ -47,7 +47,7 @@ def second(images: Images, serving: Stack, tmp_path_factory: pytest.TempPathFact
 def test_both_serve(serving: Stack, second: Stack) -> None:
     assert serving.project != second.project
     assert (serving.available(), second.available()) == ([1], [1])
-    assert len(serving.containers()) == len(second.containers()) == 3
+    assert len(serving.containers()) == len(second.containers()) == 4
 
 
 def test_a_full_disk_fails_the_training_and_harms_nothing(second: Stack) -> None:
