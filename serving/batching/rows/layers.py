@@ -108,10 +108,13 @@ def _convolution(call: Call) -> list[Value]:
     call.require_fixed(1)
     if not call.inputs[0].by_row:
         return [fixed(None)]
+    depthwise = call.node.op.startswith("Depthwise")
+    if depthwise and len(set(_spatial(call, list(call.attr("strides").list.i)))) > 1:
+        call.fail("has strides that differ, for which oneDNN hands out memory that nobody wrote")
     weights = call.inputs[1].shape
     if weights is None:
         return _by_row(call, tuple(call.shape(0)[:1]) + tuple(unknown() for _ in call.shape(0)[1:]))
-    last = weights[-2] * weights[-1] if call.node.op.startswith("Depthwise") else weights[-1]
+    last = weights[-2] * weights[-1] if depthwise else weights[-1]
     return _by_row(call, _windows(call, weights[: len(call.shape(0)) - 2], last))
 
 

@@ -246,6 +246,13 @@ MIXED: dict[str, tuple[Make, str, Any]] = {
     "masks of no entry": (_masks_of_no_entry, "brings rows together", [None, 4, 4]),
     "dots over nothing": (_dots_over_nothing, "takes some of the rows", SHAPE),
     "channels pooled": (_pool_over_channels, "has windows of several channels", [None, 1, 1, 4]),
+    "strides that differ": (
+        lambda x: tf.raw_ops.DepthwiseConv2dNative(
+            input=x, filter=np.ones((2, 2, 2, 1), np.float32), strides=[1, 1, 3, 1], padding="SAME"
+        ),
+        "`DepthwiseConv2dNative` at node DepthwiseConv2dNative has strides that differ",
+        [None, 4, 4, 2],
+    ),
     "as high as rows": (_as_high_as_rows, "is not known before it runs", [None, 1, 1, 1]),
     "blocks of rows": (
         lambda x: tf.batch_to_space(x, [2], [[0, 0]]),
