@@ -109,7 +109,7 @@ def _made_up(signatures: Mapping[str, Any]) -> Iterator[Found]:
         tensors = {alias: _values(info) for alias, info in signature.inputs.items()}
         complete = {alias: value for alias, value in tensors.items() if value is not None}
         if len(complete) == len(tensors):
-            yield name, complete, all(_is_known(info.tensor_shape) for info in signature.inputs.values())
+            yield name, complete, all(_is_typical(info) for info in signature.inputs.values())
 
 
 def _values(info: Any) -> Array | None:
@@ -124,6 +124,11 @@ def _values(info: Any) -> Array | None:
         return None
     values = np.random.default_rng(0).random(shape)
     return values.astype(dtype) if np.dtype(dtype).kind == "f" else (values > 0.5).astype(dtype)
+
+
+def _is_typical(info: Any) -> bool:
+    """Whether what is made up is as large as requests are: a picture is, numbers are where all sizes are given."""
+    return info.dtype == dtypes.STRING or _is_known(info.tensor_shape)
 
 
 def _is_known(shape: Any) -> bool:

@@ -31,8 +31,7 @@ log = logging.getLogger(__name__)
 _LOWEST_PRIORITY = 19
 # What is left is for putting away what was in vain.
 _WITHOUT_THE_REST = 0.85
-# When the comparison of a ResNet50V2 begins, after as many times the seconds in which it was opened for a few requests.
-_BEFORE_COMPARING = 2.5
+_LOOK_S = 0.02
 
 
 class _Over(Exception):
@@ -40,7 +39,10 @@ class _Over(Exception):
 
 
 class Trial:
-    """A version that is tried from now on, for `seconds`. With `asked` the plan is given; `freeze` tries constants."""
+    """A version that is tried from now on. With `asked` the plan is given; `freeze` tries constants.
+
+    `seconds` are for its runs: opening it and converting its graph run nothing of it, and end by themselves.
+    """
 
     def __init__(self, source: Source, asked: Plan | None, freeze: bool, seconds: float) -> None:
         self.plan = asked
@@ -50,8 +52,9 @@ class Trial:
         self._source = source
         self._freeze = freeze
         self._seconds = seconds
-        self._ends = time.monotonic() + seconds * _WITHOUT_THE_REST
         self._spent = 0.0
+        self._ran_s = 0.0
+        self._run_began: float | None = None
         self._lock = threading.Lock()
         self._over = False
         self._comparing = False
@@ -66,7 +69,8 @@ class Trial:
         Then a comparison may still be under way, until `give_up`: what takes long in it is not the runs, which
         are known to fit into the time, but the optimising before. Anything else is given up.
         """
-        self._thread.join(max(0.0, self._left()))
+        while self._thread.is_alive() and self._left() > 0:
+            self._thread.join(_LOOK_S)
         if self._thread.is_alive() and self._comparing:
             _put_last(self._thread)
         elif self._thread.is_alive():
@@ -98,13 +102,11 @@ class Trial:
         if not tries:
             self._keep_variables(freezing.NOTHING_TO_COMPARE)
             return
-        began = time.monotonic()
         session = self._source.brief(threads.LIGHT)
-        freeze = self._freeze and self._can_be_in_time(time.monotonic() - began)
         try:
             # Converting is Python's work, and answering is not: they go well beside each other.
             with ThreadPoolExecutor(1, "trial-freezing") as aside:
-                converting = aside.submit(self._constants, session) if freeze else None
+                converting = aside.submit(self._constants, session) if self._freeze else None
                 answers = self._ask(session, tries)
             constants = converting.result() if converting else None
         finally:
@@ -178,13 +180,6 @@ class Trial:
             session.close()
             self._keep_variables(reason)
 
-    def _can_be_in_time(self, opening_s: float) -> bool:
-        """Whether constants are worth a try, by what it took to open a session; in vain, they would delay the load."""
-        if opening_s * _BEFORE_COMPARING <= self._seconds * _WITHOUT_THE_REST:
-            return True
-        self._keep_variables(f"it was opened in {opening_s:.1f} s, and {self._seconds:g} s are too short to convert it")
-        return False
-
     def _affordable(self, answers: Sequence[Answer]) -> Iterator[Answer]:
         for answer in answers:
             if self._spent + answer.seconds <= self._seconds:
@@ -196,7 +191,10 @@ class Trial:
             log.info("Served with its variables: %s: %s", self._source.path, reason)
 
     def _left(self) -> float:
-        return self._ends - time.monotonic()
+        """How many seconds its runs may still take."""
+        began = self._run_began
+        running = 0.0 if began is None else time.monotonic() - began
+        return self._seconds * _WITHOUT_THE_REST - self._ran_s - running
 
     @contextmanager
     def _interruptible(self, session: Session) -> Iterator[None]:
@@ -204,12 +202,15 @@ class Trial:
         with self._lock:
             self._check()
             self._running = session
+        began = self._run_began = time.monotonic()
         try:
             yield
         except ServingError:
             self._check()
             raise
         finally:
+            self._run_began = None
+            self._ran_s += time.monotonic() - began
             with self._lock:
                 self._running = None
 
