@@ -65,14 +65,12 @@ class Trial:
     def wait(self) -> bool:
         """Return when it has ended or its time is over; whether it has ended.
 
-        Then a comparison may still be under way, until `give_up`: what takes long in it is not the runs, which
-        are known to fit into the time, but the optimising before. Anything else is given up.
+        A comparison is waited for: what takes long in it is not the runs, which are known to fit into the time, but
+        the optimising before. Anything else is given up.
         """
-        while self._thread.is_alive() and self._left() > 0:
+        while self._thread.is_alive() and (self._comparing or self._left() > 0):
             self._thread.join(_LOOK_S)
-        if self._thread.is_alive() and self._comparing:
-            _put_last(self._thread)
-        elif self._thread.is_alive():
+        if self._thread.is_alive():
             self.give_up()
         return not self._thread.is_alive()
 
