@@ -149,12 +149,12 @@ class Options:
         1000, "ours: one in so many stacked batches is run again request by request, to compare; 0: none"
     )
     freeze_variables: bool = _flag(
-        True, "ours: load variables as constants, which is faster, where that leaves the answers the same within 1e-5"
+        True, "ours: load variables as constants, which is faster, where the graph only reads them"
     )
     load_trial_seconds: float = _flag(
         2.0,
-        "ours: how long a version is tried while it loads, with its own records or made-up input, to find the threads"
-        " that suit it and to compare freeze_variables; 0: not at all, it keeps its variables and TensorFlow's threads",
+        "ours: how long a version may be tried while it loads, with a record of its own or made-up input, to find the"
+        " threads that suit it; 0: not at all, it gets TensorFlow's threads",
     )
     max_request_body_bytes: int = _flag(
         256 * 2**20, "ours: largest body of a REST request; larger ones are answered with 413", kind="int64"

@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from bundle import manifest
 from bundle.errors import BundleError
-from serving import effects, twins, warmup
+from serving import effects, warmup
 from serving.codec import dtypes, tensorproto
 from serving.errors import ServingError
 
 Array = npt.NDArray[Any]
-# A signature, its tensors, and whether they are like those of requests.
-Found = tuple[str, dict[str, Array], bool]
+# A signature and its tensors.
+Found = tuple[str, dict[str, Array]]
 
 _DEFAULT: Final = "serving_default"
 _MOST_ROWS: Final = 4
@@ -34,32 +34,29 @@ _MOST_TEXTS: Final = 64
 
 @dataclass(frozen=True)
 class Probe:
-    """What to feed and to fetch, by tensor name. What a `typical` one takes to answer, requests take as well."""
+    """What to feed and to fetch, by tensor name."""
 
     signature: str
     feeds: Mapping[str, Array]
     fetches: tuple[str, ...]
-    typical: bool = True
 
 
-def of_version(path: Path, meta_graph: Any) -> list[Probe]:
-    """One probe for each signature that leaves nothing behind, as far as there are or can be guessed inputs for it.
+def typical(path: Path, meta_graph: Any) -> list[Probe]:
+    """Up to one probe for each signature that leaves nothing behind; what it takes to answer, requests take as well.
 
-    Each has one row if that can be. Of signatures that compute the same, one is enough. No promise that the graph takes
-    what it is fed.
+    Each has one row if that can be. No promise that the graph takes what it is fed.
     """
-    probes: dict[bytes, Probe] = {}
+    found: dict[str, Probe] = {}
     signatures = _to_be_tried(meta_graph)
-    kinds = twins.kinds(meta_graph, signatures)
-    for name, tensors, typical in chain(_recorded(path), _example(path, signatures), _made_up(signatures)):
+    for name, tensors in chain(_recorded(path), _example(path, signatures), _made_up(signatures)):
         signature = signatures.get(name)
-        if signature is not None and kinds[name] not in probes and set(tensors) == set(signature.inputs):
+        if signature is not None and name not in found and set(tensors) == set(signature.inputs):
             feeds = {signature.inputs[alias].name: value for alias, value in tensors.items()}
             fetches = tuple(info.name for info in signature.outputs.values())
-            probes[kinds[name]] = Probe(name, feeds, fetches, typical)
-        if len(probes) == len(set(kinds.values())):
+            found[name] = Probe(name, feeds, fetches)
+        if len(found) == len(signatures):
             break  # Records of large batches are slow to read.
-    return list(probes.values())
+    return list(found.values())
 
 
 def _to_be_tried(meta_graph: Any) -> dict[str, Any]:
@@ -80,7 +77,7 @@ def _recorded(path: Path) -> Iterator[Found]:
             if _have_rows(tensors):
                 tensors = {alias: value[:1] for alias, value in tensors.items()}
             if all(value.ndim == 0 or len(value) <= _MOST_ROWS for value in tensors.values()):
-                yield request.model_spec.signature_name or _DEFAULT, tensors, True
+                yield request.model_spec.signature_name or _DEFAULT, tensors
     except (ServingError, tensorproto.Unparsable):
         return
 
@@ -100,23 +97,23 @@ def _example(path: Path, signatures: Mapping[str, Any]) -> Iterator[Found]:
         return
     for name, signature in signatures.items():
         if encoded and [info.dtype for info in signature.inputs.values()] == [dtypes.STRING]:
-            yield name, {next(iter(signature.inputs)): np.array(encoded, dtype=object)}, True
+            yield name, {next(iter(signature.inputs)): np.array(encoded, dtype=object)}
 
 
 def _made_up(signatures: Mapping[str, Any]) -> Iterator[Found]:
-    """Numbers and pictures, no more of them than the smallest request has: nobody knows what more would take."""
+    """Numbers and pictures, where they are as large as requests are: all sizes are given, or it is a picture."""
     for name, signature in signatures.items():
-        tensors = {alias: _values(info) for alias, info in signature.inputs.items()}
+        tensors = {alias: _values(info) for alias, info in signature.inputs.items() if _is_typical(info)}
         complete = {alias: value for alias, value in tensors.items() if value is not None}
-        if len(complete) == len(tensors):
-            yield name, complete, all(_is_typical(info) for info in signature.inputs.values())
+        if len(complete) == len(signature.inputs):
+            yield name, complete
 
 
 def _values(info: Any) -> Array | None:
     if info.WhichOneof("encoding") != "name":
         return None
-    shape = tuple(max(1, int(dim.size)) if dim.size else 0 for dim in info.tensor_shape.dim)
-    shape = (1,) if info.tensor_shape.unknown_rank else shape
+    # One row where their number is open.
+    shape = (1,) if info.tensor_shape.unknown_rank else tuple(abs(int(dim.size)) for dim in info.tensor_shape.dim)
     if info.dtype == dtypes.STRING:
         return np.full(shape, picture(), dtype=object) if math.prod(shape) <= _MOST_TEXTS else None
     dtype = dtypes.JSON.get(info.dtype)
@@ -127,13 +124,9 @@ def _values(info: Any) -> Array | None:
 
 
 def _is_typical(info: Any) -> bool:
-    """Whether what is made up is as large as requests are: a picture is, numbers are where all sizes are given."""
-    return info.dtype == dtypes.STRING or _is_known(info.tensor_shape)
-
-
-def _is_known(shape: Any) -> bool:
-    """Whether a row of this shape is always of the same size."""
-    return not shape.unknown_rank and all(dim.size >= 0 for dim in shape.dim[1:])
+    """Whether a row is always of the same size, or a string, for which a picture stands."""
+    shape = info.tensor_shape
+    return info.dtype == dtypes.STRING or not (shape.unknown_rank or any(dim.size < 0 for dim in shape.dim[1:]))
 
 
 def picture(number: int = 0) -> bytes:

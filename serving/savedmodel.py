@@ -124,11 +124,6 @@ def variables_prefix(path: Path, meta_graph: Any) -> bytes | None:
     return None
 
 
-def variables_bytes(path: Path) -> int:
-    """The size of the variables on disk."""
-    return sum(shard.stat().st_size for shard in (path / "variables").glob("variables.data-*"))
-
-
 def _joined(path: Path, filename: str) -> str:
     """As TensorFlow joins them: a name that looks absolute stays below `assets`."""
     return f"{path}/assets{'' if filename.startswith('/') else '/'}{filename}"

@@ -30,9 +30,8 @@ class LoadOptions:
     """How SavedModels are loaded; the names follow the server's flags.
 
     `session_config` is a ConfigProto or None; of `intra_op_threads`, 0 finds out what suits the version,
-    of `inter_op_threads` it leaves the choice to TensorFlow. `trial_s` is how long the version may be tried for that
-    and for `freeze_variables`; with 0 nothing is found out and nothing frozen. Without `batching` every request is run
-    by itself.
+    of `inter_op_threads` it leaves the choice to TensorFlow. `trial_s` is how long the version may be tried for that;
+    with 0 nothing is found out. Without `batching` every request is run by itself.
     """
 
     tags: frozenset[str] = frozenset({"serve"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import shutil
 import threading
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving import freezing, opening, savedmodel, threads
+from serving import opening, savedmodel, threads
 from serving.errors import ServingError
 from serving.session import Session, start_maker
 from tests.engine.made import made_once
@@ -75,43 +74,11 @@ def test_tables_are_filled_in_a_frozen_version(open_model: OpenModel, made: Path
     assert lines.tolist() == [1, -1, 0]
 
 
-def test_images_are_tried_with_a_picture(open_model: OpenModel) -> None:
-    assert not has_variables(open_model("images"))
-
-
 def test_a_version_that_writes_to_its_variables_keeps_them(open_model: OpenModel, made: Path) -> None:
     session = open_model("counting")
     assert has_variables(session)
     zero = np.zeros((1, 4), np.float32)
     assert [float(ask(session, made, "counting", zero, "count")[0][0, 0]) for _ in range(3)] == [1.0, 2.0, 3.0]
-
-
-def test_a_version_that_cannot_be_compared_keeps_its_variables_and_the_log_says_why(
-    open_model: OpenModel, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "serving")
-    assert has_variables(open_model("texts"))
-    assert "there is no input to compare the answers for; warm-up records would be some" in caplog.text
-
-
-def test_other_answers_are_refused_and_the_log_says_how_far_they_are_off(
-    open_model: OpenModel, made: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    convert = freezing.frozen_graph
-
-    def off_by_a_little(*arguments: Any) -> Any:
-        graph = convert(*arguments)
-        weights = next(
-            node for node in graph.node if node.op == "Const" and len(node.attr["value"].tensor.tensor_shape.dim) == 2
-        )
-        values = np.frombuffer(weights.attr["value"].tensor.tensor_content, np.float32) * np.float32(1.001)
-        weights.attr["value"].tensor.tensor_content = values.tobytes()
-        return graph
-
-    monkeypatch.setattr(freezing, "frozen_graph", off_by_a_little)
-    caplog.set_level(logging.INFO, "serving")
-    assert has_variables(open_model("dense"))
-    assert "the answers of signature serving_default differ by 0.00" in caplog.text
 
 
 def test_threads_suit_the_version(open_model: OpenModel, monkeypatch: pytest.MonkeyPatch) -> None:
