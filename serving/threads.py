@@ -8,6 +8,10 @@ what it needs is the CPU for reading requests.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+import threading
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +39,8 @@ HEAVY: Final = Plan(0, 2)
 _MIDDLE_S: Final = 0.001
 _HEAVY_S: Final = 0.02
 
+_LOWEST_PRIORITY: Final = 19
+
 
 def asked_for(threads: int) -> Plan:
     """The plan with a number of threads that somebody has chosen."""
@@ -48,3 +54,10 @@ def suiting(seconds: float) -> Plan:
     if seconds < _MIDDLE_S:
         return LIGHT
     return MIDDLE if seconds < _HEAVY_S or CPUS == 1 else HEAVY
+
+
+def put_last(thread: threading.Thread) -> None:
+    """Let a thread have only the CPU that nobody else wants, from now on, where the system knows how."""
+    if sys.platform == "linux" and thread.native_id is not None:
+        with contextlib.suppress(OSError):  # It has just ended.
+            os.setpriority(os.PRIO_PROCESS, thread.native_id, _LOWEST_PRIORITY)

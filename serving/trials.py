@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from math import inf
 
-from serving import memory
+from serving import memory, threads
 from serving.errors import ServingError
 from serving.probes import Probe
 from serving.session import Session
 
 log = logging.getLogger(__name__)
-
-_LOWEST_PRIORITY = 19
 
 
 class Trial:
@@ -54,7 +50,7 @@ class Trial:
             self._session.close()
             return
         log.info("A made-up request or record takes longer than %g s (--load_trial_seconds)", self._seconds)
-        _put_last(self._thread)
+        threads.put_last(self._thread)
         threading.Thread(target=self._end, name="trial-end", daemon=False).start()
 
     def _end(self) -> None:
@@ -71,10 +67,3 @@ class Trial:
                 self._session.run_here(probe.feeds, probe.fetches)
                 self.took = self.took or time.thread_time() - used
                 return
-
-
-def _put_last(thread: threading.Thread) -> None:
-    """Let what cannot be ended have only the CPU that nobody else wants."""
-    if sys.platform == "linux" and thread.native_id is not None:
-        with contextlib.suppress(OSError):  # It has just ended.
-            os.setpriority(os.PRIO_PROCESS, thread.native_id, _LOWEST_PRIORITY)

@@ -61,16 +61,16 @@ def test_a_result_of_as_many_rows_as_the_batch_is_found_out() -> None:
     until(lambda: counts(batched) == (1, 1))
 
 
-def test_batches_are_looked_at_with_pauses_that_double_up_to_the_limit() -> None:
+def test_batches_are_looked_at_with_pauses_that_grow_up_to_the_limit() -> None:
     runner = GatedRunner()
-    batched = audited_over(runner, every=3)
+    batched = audited_over(runner, every=10)
     looked_at = []
-    for number in range(1, 13):
+    for number in range(1, 31):
         before = counts(batched)[0]
         batch(runner, batched, [1.0, 2.0])
         until(lambda: not batched._auditor._one_at_a_time.locked())
         looked_at += [number] * (counts(batched)[0] - before)
-    assert looked_at == [1, 3, 6, 9, 12]
+    assert looked_at == [1, 9, 19, 29]
 
 
 def test_each_signature_has_its_first_batch_looked_at() -> None:
