@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ _MOST_PATIENCE_S: Final = 5.0
 # To look twice as long after as before would take a twentieth of the time in the first minute.
 _LONGER: Final = 8
 
+_thread: Final = ThreadPoolExecutor(1, "stacking-audit")
+
 
 @dataclass
 class _Turn:
@@ -42,8 +45,8 @@ class _Turn:
 class Auditor:
     """Runs one in `every` batches of a signature again, request by request, when nothing else waits; 0 turns it off.
 
-    The first batches are looked at more often: most that is wrong shows soon. At most one audit of a version is under
-    way; a signature whose turn comes meanwhile has it with its next batch.
+    The first batches are looked at more often: most that is wrong shows soon. At most one audit is under way, and one
+    of a version waits; a signature whose turn comes meanwhile has it with its next batch.
     """
 
     def __init__(self, run_alone: RunAlone, wait_until_idle: WaitUntilIdle, every: int) -> None:
@@ -54,6 +57,9 @@ class Auditor:
         self._one_at_a_time = threading.Lock()
         self._running = threading.Lock()
         self._closed = False
+        if every:
+            # Started now: a worker that had to wait for it would be missed, and another one would be started for good.
+            _thread.submit(int).result()
 
     def offer(
         self, signature: Stacking, fetches: Sequence[str], members: Sequence[Feeds], outcomes: Sequence[Outcome]
@@ -65,9 +71,7 @@ class Auditor:
             return
         turn.waited, turn.pause = 0, min(turn.pause * _LONGER, self._every)
         answered = [pair for pair in zip(members, outcomes, strict=True) if not isinstance(pair[1], ServingError)]
-        threading.Thread(
-            target=self._audit, args=(signature, tuple(fetches), answered), name="stacking-audit", daemon=True
-        ).start()
+        _thread.submit(self._audit, signature, tuple(fetches), answered)
 
     def close(self) -> None:
         """Return when no audit uses the version any more."""
