@@ -1,4 +1,7 @@
-"""What the commands print: a line per step with the time since the command began; problems go to stderr."""
+"""What the commands print: a line per step with the time since the command began; problems go to stderr.
+
+Nothing that is printed steers the terminal: what is not printable is escaped here.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from bundle.errors import BundleError
+from bundle.text import printable_lines
 
 _began = time.monotonic()
 
@@ -21,22 +25,22 @@ def is_terminal() -> bool:
 
 def step(text: str) -> None:
     """Print one step of the command at hand with the seconds since the command began."""
-    print(f"--> {text}  ({time.monotonic() - _began:.1f} s)", flush=True)
+    print(f"--> {printable_lines(text)}  ({time.monotonic() - _began:.1f} s)", flush=True)
 
 
 def line(text: str = "") -> None:
     """Print a plain line of the answer."""
-    print(text, flush=True)
+    print(printable_lines(text), flush=True)
 
 
 def warn(text: str) -> None:
     """Print a warning on stderr: the command goes on."""
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    print(f"warning: {printable_lines(text)}", file=sys.stderr, flush=True)
 
 
 def fail(text: str) -> None:
     """Print on stderr why the command ends here."""
-    print(f"error: {text}", file=sys.stderr, flush=True)
+    print(f"error: {printable_lines(text)}", file=sys.stderr, flush=True)
 
 
 def run_command(command: Callable[[], int]) -> int:

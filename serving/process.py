@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 
+from bundle.text import LogFormatter
+
 
 def prepare_environment() -> None:
     """Set what TensorFlow and gRPC read when they are imported; what the user has set stays."""
@@ -21,7 +23,7 @@ def prepare_environment() -> None:
 def log_to_stderr() -> None:
     """Log one line per event on stderr, with the time."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(message)s"))
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname).1s %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

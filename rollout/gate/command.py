@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import signal
 from pathlib import Path
 
 from bundle import files, output
 from bundle.errors import RefusedVersion, UncheckedVersion, UsageError
 from bundle.settings import Settings
+from bundle.text import log_to_stderr
 from rollout import candidate, gate, yardstick
 from rollout import model as models
 
@@ -68,7 +68,7 @@ def serve(settings: Settings, folder: Path) -> int:
     """Answer the requests in `folder` until SIGTERM or Ctrl-C; exit status 0."""
     from rollout.gate.remote import Gate
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    log_to_stderr()
     served = Gate(folder, settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: served.stop())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bundle.text import printable
+
 _LONGEST = 120
 _MOST = 5
 
@@ -11,7 +13,7 @@ _MOST = 5
 def shown(name: str, longest: int = _LONGEST) -> str:
     """`name` with whatever could steer a terminal escaped, cut when it is longer than `longest`."""
     whole = name if len(name) <= longest else f"{name[:longest]}..."
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in whole)
+    return printable(whole)
 
 
 def listed(problems: Sequence[str]) -> str:
