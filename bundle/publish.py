@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bundle import files
+from bundle.copying import copy_folder
 from bundle.errors import BundleError, UsageError
 from bundle.versions import HIGH_WATER, highest_ever, parse_version, version_folders
 
@@ -41,11 +42,14 @@ class Version:
 
 
 @contextlib.contextmanager
-def staged(source: Path, base_path: Path, quarantine: Path) -> Iterator[Path]:
+def staged(
+    source: Path, base_path: Path, quarantine: Path, look_up: Callable[[], None] = lambda: None
+) -> Iterator[Path]:
     """A copy of `source` on disk in `base_path`, under a name that no server looks at; gone after the block.
 
-    The kernel holds a lock on it for as long as this process lives, so that nobody else sweeps it. A training that is
-    staged there already is not copied, and stays when the block does not give it another name.
+    The kernel holds a lock on it for as long as this process lives, so that nobody else sweeps it. `look_up` is called
+    between the blocks of the copy, and may end it. A training that is staged there already is not copied, and stays
+    when the block does not give it another name.
     """
     if not (source / "saved_model.pb").is_file():
         raise UsageError(f"{source} holds no saved_model.pb; give the folder of one SavedModel version")
@@ -60,7 +64,8 @@ def staged(source: Path, base_path: Path, quarantine: Path) -> Iterator[Path]:
             stack.enter_context(files.held(folder))
             stack.callback(files.remove, folder)
         with _explained(source, base_path):
-            _copy(source, folder)
+            copy_folder(source, folder, look_up)
+            files.settle(folder)
         yield folder
 
 
@@ -221,28 +226,6 @@ def prepare(base_path: Path) -> None:
     problem = files.why_not_writable(base_path)
     if problem:
         raise BundleError(problem)
-
-
-def _copy(source: Path, staged: Path) -> None:
-    """Copy with links followed, so that no later change outside can reach into the published version."""
-    try:
-        shutil.copytree(source, staged, dirs_exist_ok=True, copy_function=_copy_file)
-    except shutil.Error as error:
-        problems = "; ".join(f"{entry[0]}: {entry[2]}" for entry in error.args[0])
-        raise BundleError(f"cannot copy {source} into {staged.parent}: {problems}. Nothing was published") from error
-    files.settle(staged)
-
-
-def _copy_file(source: str, target: str) -> None:
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        # No OSError: copytree would collect it, and go on with the next file.
-        raise BundleError(
-            f"cannot copy {source} to {target}: {error.strerror}; free some space there. Nothing was published"
-        ) from error
 
 
 def _take_number(base_path: Path, quarantine: Path, wanted: int | None) -> int:

@@ -23,13 +23,17 @@ class Interruption:
         if self._allowed:
             raise Interrupted
 
+    def look_up(self) -> None:
+        """Raise Interrupted if it was asked for: for work that asks by itself, at moments that suit it."""
+        if self.requested:
+            raise Interrupted
+
     @contextlib.contextmanager
     def allowed(self) -> Iterator[None]:
         """Let the block be interrupted."""
         self._allowed = True
         try:
-            if self.requested:
-                raise Interrupted
+            self.look_up()
             yield
         finally:
             self._allowed = False

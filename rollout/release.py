@@ -66,7 +66,7 @@ class Order:
 
 def check(model: Model, order: Order) -> gate.Report:
     """What the gate says about the source; publishes nothing."""
-    with turn(model), publish.staged(order.source, model.base_path, model.quarantine) as staged:
+    with turn(model), _staged(model, order) as staged:
         return _gate(model, order, staged)
 
 
@@ -81,7 +81,7 @@ def release(model: Model, order: Order) -> Version:
         labels.require_none(model)
         _check_number(model, order)
         before = observe.counters(model)
-        with publish.staged(order.source, model.base_path, model.quarantine) as staged:
+        with _staged(model, order) as staged:
             pass_gate(model, order, staged)
             version = go_live(model, order, staged)
         serve(model, version.number, order)
@@ -89,6 +89,10 @@ def release(model: Model, order: Order) -> Version:
             watch(model, version.number, before, order.interruption)
         retention.retire_old(model)
     return version
+
+
+def _staged(model: Model, order: Order) -> contextlib.AbstractContextManager[Path]:
+    return publish.staged(order.source, model.base_path, model.quarantine, order.interruption.look_up)
 
 
 def serve(model: Model, number: int, order: Order) -> None:

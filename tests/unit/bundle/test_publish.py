@@ -6,12 +6,13 @@ import os
 import shutil
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bundle import publish
-from bundle.errors import BundleError, UsageError
+from bundle.errors import BundleError, RefusedVersion, UncheckedVersion, UsageError
 from bundle.publish import LOCK_NAME, STAGING_PREFIX
 from bundle.versions import HIGH_WATER, version_folders
 from tests.unit.bundle.parts import digest, finish, make_version, on_file_system, publish_copy, python, start
@@ -119,33 +120,80 @@ def test_everybody_can_read_a_version_whatever_the_source_and_the_umask(
         assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path
 
 
-def test_links_are_followed_so_that_nothing_reaches_in_later(
-    tmp_path: Path, source: Path, base: Path, quarantine: Path
+def test_links_that_stay_inside_are_followed_so_that_a_version_has_none(
+    source: Path, base: Path, quarantine: Path
 ) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    shutil.move(source / "variables", elsewhere)
-    (source / "variables").symlink_to(elsewhere)
-    shutil.move(source / "saved_model.pb", tmp_path / "graph.pb")
-    (source / "saved_model.pb").symlink_to("../graph.pb")
-    expected = (tmp_path / "graph.pb").read_bytes()
+    shutil.move(source / "saved_model.pb", source / "assets" / "graph.pb")
+    (source / "saved_model.pb").symlink_to("assets/graph.pb")
+    (source / "assets" / "twice").symlink_to("deep")
+    (source / "assets" / "far").symlink_to(source.resolve() / "variables")
+    expected = (source / "assets" / "graph.pb").read_bytes()
     version = publish_copy(source, base, quarantine).path
-    shutil.rmtree(elsewhere)
-    (tmp_path / "graph.pb").unlink()
     assert not any(path.is_symlink() for path in version.rglob("*"))
     assert (version / "saved_model.pb").read_bytes() == expected
-    assert (version / "variables" / "variables.index").is_file()
+    assert digest(version / "assets" / "twice") == digest(source / "assets" / "deep")
+    assert digest(version / "assets" / "far") == digest(source / "variables")
 
 
-@pytest.mark.parametrize("trap", ["dangling link", "pipe"])
-def test_what_cannot_be_copied_is_named_and_nothing_is_published(
-    trap: str, source: Path, base: Path, quarantine: Path
+def _out(source: Path, at: Path) -> None:
+    (source.parent / "private.txt").write_text("kept from clients")
+    at.symlink_to("../../private.txt")
+
+
+def _device(source: Path, at: Path) -> None:
+    at.symlink_to("/dev/zero")
+
+
+def _each_other(source: Path, at: Path) -> None:
+    (source / "assets" / "deep" / "back").symlink_to("..")
+
+
+def _set_id(source: Path, at: Path) -> None:
+    at.touch()
+    at.chmod(0o4755)
+
+
+TRAPS: dict[str, tuple[Callable[[Path, Path], object], str]] = {
+    "dangling link": (lambda source, at: at.symlink_to("nowhere"), "assets/trap is a link that leads nowhere"),
+    "link to itself": (lambda source, at: at.symlink_to("trap"), "assets/trap is a link that leads nowhere"),
+    "pipe": (lambda source, at: os.mkfifo(at), "assets/trap is a pipe"),
+    "link to a file elsewhere": (_out, "assets/trap is a link that leads out of the folder"),
+    "link to a device": (_device, "assets/trap is a link that leads out of the folder"),
+    "link to its own folder": (lambda source, at: at.symlink_to("."), "is a link that leads back"),
+    "link to the top": (lambda source, at: at.symlink_to(".."), "is a link that leads back"),
+    "links to each other": (_each_other, "is a link that leads back"),
+    "set-id bit": (_set_id, "assets/trap has a set-id bit"),
+}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_what_must_not_be_in_a_version_is_named_and_nothing_is_published(
+    name: str, source: Path, base: Path, quarantine: Path
 ) -> None:
-    if trap == "pipe":
-        os.mkfifo(source / "assets" / "trap")
-    else:
-        (source / "assets" / "trap").symlink_to("nowhere")
-    with pytest.raises(BundleError, match=r"assets/trap.*[Nn]othing was published"):
+    make, said = TRAPS[name]
+    make(source, source / "assets" / "trap")
+    with pytest.raises(RefusedVersion, match=rf"{said}.*Nothing was published"):
         publish_copy(source, base, quarantine)
+    assert sorted(path.name for path in base.iterdir()) == [LOCK_NAME]
+
+
+def test_a_sparse_file_counts_by_its_length(source: Path, base: Path, quarantine: Path) -> None:
+    with (source / "assets" / "hole").open("wb") as file:
+        file.truncate(8 << 40)
+    with pytest.raises(UncheckedVersion, match=r"no room for the copy: with assets/hole it has .* MB or more"):
+        publish_copy(source, base, quarantine)
+    assert sorted(path.name for path in base.iterdir()) == [LOCK_NAME]
+
+
+def test_a_copy_can_be_ended_between_two_blocks(source: Path, base: Path, quarantine: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    def look_up() -> None:
+        raise Enough
+
+    with pytest.raises(Enough), publish.staged(source, base, quarantine, look_up):
+        pass
     assert sorted(path.name for path in base.iterdir()) == [LOCK_NAME]
 
 
@@ -208,8 +256,8 @@ def test_a_full_disk_is_explained_and_leaves_nothing(source: Path, base: Path, q
     (source / "variables" / "variables.data-00000-of-00001").write_bytes(b"x" * 2_000_000)
     base.mkdir(parents=True)
     answer = on_file_system(base, "size=1m", PUBLISH, source, base, quarantine)
-    assert answer.returncode == 1
-    assert "No space left on device" in answer.stderr
+    assert answer.returncode == 4
+    assert "no room for the copy" in answer.stderr
     assert "free some space" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert f"left: {[LOCK_NAME]}" in answer.stdout
