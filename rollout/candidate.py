@@ -5,9 +5,12 @@ Nothing here imports TensorFlow: the drop watcher looks at folders all day.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from bundle import manifest
@@ -37,14 +40,19 @@ class Finding:
 
 def fingerprint(entry: Path) -> Fingerprint:
     """Names, sizes and modification times of all files in `entry`: equal as long as nobody writes to it."""
-    found = set()
+    return frozenset((str(path), facts.st_size, facts.st_mtime_ns) for path, facts in _facts(entry))
+
+
+def arrived(entry: Path) -> int:
+    """When the last of it came, on the clock of the file system, in ns; 0 when it is gone."""
+    return max((facts.st_ctime_ns for _, facts in _facts(entry)), default=0)
+
+
+def _facts(entry: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """What is known of `entry` and of all below it; links are looked at, not followed."""
     for path in (entry, *entry.rglob("*")):
-        try:
-            facts = path.stat()
-        except OSError:
-            continue  # It went away between the listing and the look.
-        found.add((str(path), facts.st_size, facts.st_mtime_ns))
-    return frozenset(found)
+        with contextlib.suppress(OSError):  # It went away between the listing and the look.
+            yield path, path.lstat()
 
 
 def locate(entry: Path) -> Path | None:

@@ -7,13 +7,16 @@ at its next start whether the version went live, and publishes it neither twice 
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from bundle import files, publish
 from bundle.errors import BundleError, UncheckedVersion
+from bundle.text import printable
 from bundle.versions import parse_version, quarantined_versions
 from rollout import release
 from rollout.candidate import locate
@@ -25,8 +28,18 @@ from rollout.postponed import Postponed, Postponements, looks_of, tries_over
 CLAIM_PREFIX = ".checking-"
 _NUMBER_PREFIX = ".published-"
 _REASON_SUFFIX = ".reason.txt"
+# File systems take 255 bytes.
+LONGEST_NAME = 200
 
 log = logging.getLogger("drop")
+
+
+def fitting(name: str) -> str:
+    """`name`, cut where it leaves no room for what is put before and behind it; another one for each name."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    return f"{os.fsdecode(encoded[: LONGEST_NAME - 9])}-{hashlib.sha256(encoded).hexdigest()[:8]}"
 
 
 class Dropbox:
@@ -100,13 +113,32 @@ class Dropbox:
         claim = entry if entry.name.startswith(CLAIM_PREFIX) else self._claim(entry)
         self.model.quarantine.mkdir(parents=True, exist_ok=True)
         # A bare number would count as a version that was once published.
-        wanted = f"drop-{name}" if parse_version(name.split("-", 1)[0]) is not None else name
+        wanted = fitting(f"drop-{name}" if parse_version(name.split("-", 1)[0]) is not None else name)
         target = publish.free_name(self.model.quarantine, wanted)
-        text = f"{self.model.name}/{name} was dropped and refused: {reason}\n"
-        files.write_atomically(target.with_name(target.name + _REASON_SUFFIX), text)
-        publish.move(claim, target)
+        note = target.with_name(target.name + _REASON_SUFFIX)
+        files.write_atomically(note, self._refusal(name, reason))
+        try:
+            publish.move(claim, target)
+        except OSError:
+            note.unlink(missing_ok=True)
+            raise
         self.postponements.forget(name)
         log.warning("refused %s/%s: %s; it is in %s", self.model.name, name, reason, target)
+
+    def leave(self, entry: Path, reason: str) -> None:
+        """Refuse what cannot be moved: its reason goes to quarantine, once, and it stays where it is."""
+        self.model.quarantine.mkdir(parents=True, exist_ok=True)
+        text = self._refusal(entry.name, f"{reason}; it could not be moved either, and stays in {self.folder}")
+        known = [
+            note for note in self.model.quarantine.glob(f"*{_REASON_SUFFIX}") if note.read_bytes() == text.encode()
+        ]
+        if not known:
+            target = publish.free_name(self.model.quarantine, fitting(f"drop-{entry.name}"))
+            files.write_atomically(target.with_name(target.name + _REASON_SUFFIX), text)
+        log.warning("refused %s/%s: %s; it cannot be moved and is left alone", self.model.name, entry.name, reason)
+
+    def _refusal(self, name: str, reason: str) -> str:
+        return printable(f"{self.model.name}/{name} was dropped and refused: {reason}") + "\n"
 
     def _put_off(self, claim: Path, name: str, note: Postponed | None, error: UncheckedVersion) -> None:
         over = tries_over(note, error)
@@ -149,7 +181,7 @@ class Dropbox:
             log.warning("%s", error)
 
     def _claim(self, entry: Path) -> Path:
-        return entry.rename(publish.free_name(self.folder, f"{CLAIM_PREFIX}{entry.name}"))
+        return entry.rename(publish.free_name(self.folder, f"{CLAIM_PREFIX}{fitting(entry.name)}"))
 
     def _noted(self, name: str) -> int | None:
         """The version that the claim of `name` was published as; None when it did not get that far."""

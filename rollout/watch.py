@@ -10,11 +10,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
+from typing import Any
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
@@ -24,18 +28,22 @@ from watchdog.observers.polling import PollingObserver
 from bundle.errors import BundleError
 from bundle.models_config import base_paths
 from bundle.settings import Settings
+from bundle.text import log_to_stderr
 from rollout import release, trainings
-from rollout.candidate import Finding, Fingerprint, Wholeness, examine, fingerprint
+from rollout.candidate import Finding, Fingerprint, Wholeness, arrived, examine, fingerprint
 from rollout.client import Client
-from rollout.drop import Dropbox
+from rollout.drop import LONGEST_NAME, Dropbox
 from rollout.interrupt import Interrupted, Interruption
 from rollout.model import Model
 from rollout.postponed import Postponed
 from rollout.trainings import Mark
+from rollout.trouble import Trouble, in_words, is_final, of
 
 _PENDING_TICK_S = 0.25
 _IDLE_TICK_S = 2.0
 _PROVEN_QUIET_S = 0.5
+# How many times as long as an incomplete entry one is tried again that the file system has trouble with.
+_PATIENCE = 4
 _CHANGES = frozenset({"created", "modified", "moved", "deleted", "closed"})
 
 log = logging.getLogger("drop")
@@ -66,6 +74,7 @@ class Watcher:
         self._taken: set[Path] = set()
         self._on_disk: dict[str, frozenset[int]] = {}
         self._warned: set[str] = set()
+        self._troubles: dict[Path, Trouble] = {}
 
     def run(self) -> None:
         """Watch until `stop` is called."""
@@ -95,32 +104,84 @@ class Watcher:
             return self._warn_once(f"{error}; nothing is taken from the drop folders until that is mended")
         except OSError as error:
             return self._warn_once(f"cannot look after the drop folders: {error}; trying again")
-        seen = set()
+        seen: set[Path] = set()
         for box in list(self._boxes.values()):
             try:
                 self._catch_up(box.model)
                 self._take_up_trainings(box.model)
             except Interrupted:
                 return log.info("interrupted; a training of %s waits for the next start", box.model.name)
-            for entry in list(box.entries()):
-                if self.stopping.is_set():
-                    return None
-                seen.add(entry)
-                try:
-                    self._consider(box, entry)
-                except Interrupted:
-                    return log.info("interrupted; %s/%s waits for the next start", box.model.name, entry.name)
-                except OSError as error:
-                    self._put_off(box, entry, error)
+            seen |= self._look_into(box)
+            if self.stopping.is_set():
+                return None
         self._waiting = {entry: state for entry, state in self._waiting.items() if entry in seen}
+        self._troubles = {entry: trouble for entry, trouble in self._troubles.items() if entry in seen}
         return None
 
-    def _put_off(self, box: Dropbox, entry: Path, error: OSError) -> None:
-        """Try again later what the file system did not let us do; an entry that went away is no trouble."""
+    def _look_into(self, box: Dropbox) -> set[Path]:
+        """Act on the entries of a box in the order in which they came; returns those that were there."""
+        try:
+            present = list(box.entries())
+        except OSError as error:
+            self._warn_once(f"cannot look into {box.folder}: {in_words(error)}")
+            return set()
+        whole: list[tuple[tuple[int, list[Any]], Path, bool]] = []
+        for entry in present:
+            with self._isolated(box, entry):
+                may_be_taken = self._is_ready(box, entry)
+                if may_be_taken is not None:
+                    whole.append(((arrived(entry), _natural(entry.name)), entry, may_be_taken))
+        for _, entry, may_be_taken in sorted(whole):
+            if self.stopping.is_set() or not may_be_taken:
+                break  # Whatever came later is not to overtake it.
+            with self._isolated(box, entry):
+                self._on_disk.pop(box.model.name, None)
+                box.accept(entry)
+                self._troubles.pop(entry, None)
+        return set(present)
+
+    @contextlib.contextmanager
+    def _isolated(self, box: Dropbox, entry: Path) -> Iterator[None]:
+        """Let nothing that goes wrong with one entry reach another one, or end the watcher."""
+        try:
+            yield
+        except Interrupted:
+            log.info("interrupted; %s/%s waits for the next start", box.model.name, entry.name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is that entry's
+            self._have_trouble(box, entry, error)
+
+    def _have_trouble(self, box: Dropbox, entry: Path, error: Exception) -> None:
         self._waiting.pop(entry, None)
-        self._boxes.pop(box.model.name, None)  # Opened anew it puts its claims back.
-        if not isinstance(error, FileNotFoundError):
-            self._warn_once(f"{box.model.name}/{entry.name}: {error}; trying again")
+        with contextlib.suppress(OSError):
+            box.recover()  # It puts claims back.
+        if isinstance(error, FileNotFoundError) and not os.path.lexists(entry):
+            return
+        before = self._troubles.get(entry)
+        trouble = of(error, before)
+        self._troubles[entry] = trouble
+        if is_final(error, before, self.settings.drop_incomplete_seconds * _PATIENCE):
+            self._refuse_for_good(box, entry, trouble)
+        elif before is None or before.reason != trouble.reason:
+            log.warning("%s/%s: %s; trying again", box.model.name, entry.name, trouble.reason)
+
+    def _refuse_for_good(self, box: Dropbox, entry: Path, trouble: Trouble) -> None:
+        """Have it out of the way, or where that cannot be, leave it alone from now on."""
+        try:
+            box.refuse(entry, trouble.reason)
+            return
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(entry):
+                return
+            with contextlib.suppress(OSError):
+                box.recover()
+            if not is_final(error, None, inf):
+                self._warn_once(f"{box.model.name}/{entry.name} is to be refused: {in_words(error)}; trying again")
+                return
+        try:
+            box.leave(entry, trouble.reason)
+            trouble.due = inf
+        except OSError as error:
+            self._warn_once(f"cannot write down why {box.model.name}/{entry.name} is refused: {in_words(error)}")
 
     def _open_boxes(self) -> None:
         listed = base_paths(self.settings.root / "models.config", self.settings.models_dir)
@@ -128,11 +189,11 @@ class Watcher:
             if not self._is_ours(model, base_path):
                 self._boxes.pop(model, None)
                 continue
-            if model not in self._boxes or self._boxes[model].model.base_path != base_path:
-                known = Model(model, base_path, self.settings, self.client)
-                self._boxes[model] = Dropbox(known, self.interruption)
-                self._boxes[model].recover()
-            self._boxes[model].folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._open_box(model, base_path)
+            except OSError as error:
+                self._boxes.pop(model, None)
+                self._warn_once(f"nothing is taken from {self.settings.drop_dir / model}: {in_words(error)}")
         for model in set(self._boxes) - set(listed):
             del self._boxes[model]
         for base_path in set(self._marks) - set(listed.values()):
@@ -142,6 +203,14 @@ class Watcher:
             if stray.name not in listed and not stray.name.startswith("."):
                 self._warn_once(f"{stray} is left alone: models.config lists no model {stray.name}")
         return
+
+    def _open_box(self, model: str, base_path: Path) -> None:
+        if model not in self._boxes or self._boxes[model].model.base_path != base_path:
+            known = Model(model, base_path, self.settings, self.client)
+            box = Dropbox(known, self.interruption)
+            box.recover()
+            self._boxes[model] = box
+        self._boxes[model].folder.mkdir(parents=True, exist_ok=True)
 
     def _is_ours(self, model: str, base_path: Path) -> bool:
         """Whether no other watcher looks after the base path; one that only asks whether we do is not waited for."""
@@ -180,7 +249,7 @@ class Watcher:
             try:
                 outcome = trainings.take_up(model, name, self.interruption)
             except OSError as error:
-                self._warn_once(f"training {name} of {model.name}: {error}; trying again")
+                self._warn_once(f"training {name} of {model.name}: {in_words(error)}; trying again")
                 continue
             except BundleError as error:
                 log.warning("training %s of %s: %s", name, model.name, error)
@@ -193,37 +262,45 @@ class Watcher:
                     log.info("training %s of %s is live as version %d", name, model.name, outcome.number)
             self._on_disk.pop(model.name, None)
 
-    def _consider(self, box: Dropbox, entry: Path) -> None:
-        if box.has_to_wait(entry):
+    def _is_ready(self, box: Dropbox, entry: Path) -> bool | None:
+        """Whether `entry` may be taken now; None when it is not whole, so far, or has to wait for another reason."""
+        trouble = self._troubles.get(entry)
+        if box.has_to_wait(entry) or (trouble is not None and trouble.has_to_wait()):
             self._waiting.pop(entry, None)
-            return
-        now = time.monotonic()
-        looks = fingerprint(entry)
-        state = self._waiting.get(entry)
+            return None
+        length = len(os.fsencode(entry.name))
+        if length > LONGEST_NAME:
+            box.refuse(entry, f"its name has {length} bytes; expected at most {LONGEST_NAME}: rename it")
+            return None
+        looks, state = fingerprint(entry), self._waiting.get(entry)
         if state is None or state.looks != looks:
-            if state is None:
+            if state is None and trouble is None:
                 log.info("noticed %s/%s; waiting until it is whole and quiet", box.model.name, entry.name)
-            self._waiting[entry] = Waiting(looks, now)
-            return
-        quiet_s = now - state.since
+            self._waiting[entry] = Waiting(looks, time.monotonic())
+            return None
+        quiet_s = time.monotonic() - state.since
         if quiet_s < _PROVEN_QUIET_S:
-            return
+            return None
         state.finding = state.finding or examine(entry)
-        self._decide(box, entry, state.finding, quiet_s)
+        return self._decide(box, entry, state.finding, quiet_s)
 
-    def _decide(self, box: Dropbox, entry: Path, finding: Finding, quiet_s: float) -> None:
-        whole = finding.wholeness
-        if whole is Wholeness.INCOMPLETE:
+    def _decide(self, box: Dropbox, entry: Path, finding: Finding, quiet_s: float) -> bool | None:
+        if finding.wholeness is Wholeness.INCOMPLETE:
             if quiet_s >= self.settings.drop_incomplete_seconds:
                 box.refuse(entry, finding.problem)
-        elif whole is Wholeness.PROVEN or quiet_s >= self.settings.drop_quiet_seconds:
-            self._on_disk.pop(box.model.name, None)
-            box.accept(entry)
+            return None
+        return finding.wholeness is Wholeness.PROVEN or quiet_s >= self.settings.drop_quiet_seconds
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned:
             self._warned.add(text)
             log.warning("%s", text)
+
+
+def _natural(name: str) -> list[Any]:
+    """How names compare when their numbers are compared as numbers."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), part) if number % 2 else (0, part) for number, part in enumerate(parts)]
 
 
 class _Wake(FileSystemEventHandler):
@@ -256,7 +333,7 @@ def _observed(folder: Path, wake: threading.Event) -> Iterator[None]:
 
 def main(settings: Settings, client: Client, alive_file: Path | None) -> int:
     """Run the watcher in the foreground until SIGTERM or Ctrl-C; exit status 0."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    log_to_stderr()
     watcher = Watcher(settings, client, alive_file)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watcher.stop())
