@@ -8,6 +8,10 @@ BIN := .venv/bin
 # A pyenv shim may be there for a version that is not: so each candidate is run, not only looked for.
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell $p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $p)))
 PIP_INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
+# What is typed behind `make` counts for these, and not what happens to be in the shell: HOST is set in many.
+$(foreach name,ARGS DRY_RUN FROM HOST TARGETS TO VERSION,$(if $(filter environment%,$(origin $(name))),$(eval override undefine $(name))))
+# They would have .venv take its packages from elsewhere, or run other code first.
+unexport PYTHONHOME PYTHONINSPECT PYTHONPATH PYTHONSTARTUP
 # Where TensorFlow's C++ side starts to speak: 2 is errors only.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
