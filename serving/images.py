@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy.typing as npt
 
+from bundle.pictures import MAX_PIXELS
 from serving.errors import Code, ServingError
 
 Array = npt.NDArray[Any]
 
-MAX_PIXELS = 1 << 26
-"""The most pixels of one image: 8192 x 8192, which is 200 MB as RGB bytes and 800 MB as floats."""
 MAX_PIXELS_PER_REQUEST = 1 << 28
 
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}

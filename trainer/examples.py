@@ -43,7 +43,7 @@ def as_png(samples: Samples, image_size: int) -> Samples:
     """
     contents: list[bytes] = []
     for index in range(len(samples)):
-        content = _png(samples.content(index), image_size)
+        content = _png(samples.content(index), image_size, samples.orientation(index))
         if len(contents) >= _LEAST and sum(map(len, contents)) + len(content) > _BUDGET_BYTES:
             break
         contents.append(content)
@@ -64,8 +64,8 @@ def _write(target: Path, index: int, samples: Samples, logits: NDArray[np.float3
     return manifest.Example(f"{_FOLDER}/{name}", int(samples.labels[index]), tuple(float(x) for x in logits))
 
 
-def _png(content: bytes, image_size: int) -> bytes:
-    image = pixels.open_image(content)
+def _png(content: bytes, image_size: int, orientation: int) -> bytes:
+    image = pixels.upright(pixels.open_image(content), orientation)
     if max(image.shape[:2]) > _LARGEST_SIDE:
         image = tf.cast(tf.round(pixels.resize(image, image_size)), tf.uint8)
     array: NDArray[np.uint8] = image.numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import tensorflow as tf
@@ -62,15 +63,19 @@ def moved(images: Any, seed: Any) -> Any:
 
 
 def _encoded(samples: Samples) -> Any:
-    sources = [source if isinstance(source, bytes) else str(source) for source in samples.sources]
-    return tf.data.Dataset.from_tensor_slices((tf.constant(sources, tf.string), samples.labels))
+    # Names of files are bytes, and not always text.
+    sources = [source if isinstance(source, bytes) else os.fsencode(source) for source in samples.sources]
+    parts: tuple[Any, ...] = (tf.constant(sources, tf.string), samples.labels)
+    if samples.orientations is not None:
+        parts = (*parts, samples.orientations)
+    return tf.data.Dataset.from_tensor_slices(parts)
 
 
 def _decoded(data: Any, samples: Samples, size: int) -> Any:
     on_disk = not isinstance(samples.sources[0], bytes)
 
-    def load(source: Any, label: Any) -> tuple[Any, Any]:
-        return pixels.decode(tf.io.read_file(source) if on_disk else source, size), label
+    def load(source: Any, label: Any, orientation: Any = None) -> tuple[Any, Any]:
+        return pixels.decode(tf.io.read_file(source) if on_disk else source, size, orientation), label
 
     return data.map(load, tf.data.AUTOTUNE)
 

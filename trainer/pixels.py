@@ -30,10 +30,30 @@ def to_rgb(image: Any) -> Any:
     return tf.gather(image, tf.where(is_grey, [0, 0, 0], [0, 1, 2]), axis=-1)
 
 
-def decode(contents: Any, size: int) -> Any:
-    """Float32 [size, size, 3] in 0..255 from one encoded image."""
+def upright(image: Any, orientation: Any) -> Any:
+    """[height, width, channels] turned as EXIF's orientation (1 to 8, int) says; sides may change places."""
+
+    def turned(flat: bool, *axes: int) -> Any:
+        return lambda: tf.reverse(tf.transpose(image, (1, 0, 2)) if flat else image, axes)
+
+    turns = [
+        *(turned(False), turned(False, 1), turned(False, 0, 1), turned(False, 0)),
+        *(turned(True), turned(True, 1), turned(True, 0, 1), turned(True, 0)),
+    ]
+    result = tf.switch_case(tf.cast(orientation, tf.int32) - 1, turns)
+    return tf.ensure_shape(result, (None, None, None))
+
+
+def decode(contents: Any, size: int, orientation: Any = None) -> Any:
+    """Float32 [size, size, 3] in 0..255 from one encoded image, turned when an orientation is given.
+
+    Serving gives none: which way up a picture is, is the client's business there.
+    """
+    image = open_image(contents)
+    if orientation is not None:
+        image = upright(image, orientation)
     # Resized first: picking channels costs by the pixel.
-    image = to_rgb(resize(open_image(contents), size))
+    image = to_rgb(resize(image, size))
     return tf.ensure_shape(image, (size, size, 3))
 
 

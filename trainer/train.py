@@ -145,6 +145,10 @@ def _prepare(settings: Settings) -> _Job:
             f"dataset {dataset.name} has one training image per class; give at least two of some class, "
             "one of them is held back to know when to stop"
         )
+    alone = sorted(set(range(len(dataset.classes))) - set(dataset.train.labels[held].tolist()))
+    if alone:
+        names = ", ".join(dataset.classes[label] for label in alone)
+        output.warn(f"no validation image for {names}: one training image is not enough for both; give two or more")
     job = _Job(
         settings, model_type, _plan(settings, model_type), dataset, dataset.train.take(kept), dataset.train.take(held)
     )

@@ -16,10 +16,14 @@ Source = bytes | Path
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Encoded images and their class indices, in the same order."""
+    """Encoded images and their class indices, in the same order.
+
+    `orientations` are how they are to be turned, as EXIF counts; None when all are upright.
+    """
 
     sources: tuple[Source, ...]
     labels: NDArray[np.int64]
+    orientations: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if len(self.sources) != len(self.labels):
@@ -30,7 +34,13 @@ class Samples:
 
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Samples:
         """The samples at `indices`, in that order."""
-        return Samples(tuple(self.sources[i] for i in indices), self.labels[np.asarray(indices, np.int64)])
+        chosen = np.asarray(indices, np.int64)
+        turns = None if self.orientations is None else self.orientations[chosen]
+        return Samples(tuple(self.sources[i] for i in indices), self.labels[chosen], turns)
+
+    def orientation(self, index: int) -> int:
+        """How the image at `index` is to be turned."""
+        return 1 if self.orientations is None else int(self.orientations[index])
 
     def content(self, index: int) -> bytes:
         """The encoded image at `index`."""
