@@ -9,7 +9,7 @@ BIN := .venv/bin
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.10 python3,$(shell $p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $p)))
 PIP_INSTALL = $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps
 # What is typed behind `make` counts for these, and not what happens to be in the shell: HOST is set in many.
-$(foreach name,ARGS DRY_RUN FROM HOST TARGETS TO VERSION,$(if $(filter environment%,$(origin $(name))),$(eval override undefine $(name))))
+$(foreach name,ARGS DRY_RUN FROM HOST RESUME TARGETS TO VERSION,$(if $(filter environment%,$(origin $(name))),$(eval override undefine $(name))))
 # They would have .venv take its packages from elsewhere, or run other code first.
 unexport PYTHONHOME PYTHONINSPECT PYTHONPATH PYTHONSTARTUP
 # Where TensorFlow's C++ side starts to speak: 2 is errors only.
@@ -56,8 +56,8 @@ logs: .venv/.base ## the server's and the drop watcher's log; follows it on a te
 	$(BIN)/rollout logs
 
 .PHONY: train
-train: .venv/.base ## train and publish the next version
-	$(BIN)/rollout train
+train: .venv/.base ## train and publish the next version; RESUME=runs/<time> goes on with a training that was interrupted
+	$(BIN)/rollout train $(if $(RESUME),-- --resume "$(RESUME)")
 
 .PHONY: publish
 publish: .venv/.base ## check a SavedModel, publish it, see it served: make publish FROM=path [VERSION=n] [DRY_RUN=1]

@@ -19,7 +19,7 @@ from bundle.values import BadValue
 
 ENV_FILE = ".env"
 
-MAKE_ONLY = frozenset({"HOST", "PYTHON", "ARGS", "TF_CPP_MIN_LOG_LEVEL", "FROM", "VERSION", "TO", "DRY_RUN"})
+MAKE_ONLY = frozenset({"HOST", "PYTHON", "ARGS", "TF_CPP_MIN_LOG_LEVEL", "FROM", "VERSION", "TO", "DRY_RUN", "RESUME"})
 """Variables of the Makefile that are no settings."""
 
 
@@ -124,6 +124,11 @@ def _make_variables() -> list[str]:
     _, _, assignments = f" {os.environ.get('MAKEFLAGS', '')}".partition(" -- ")
     names = re.findall(r"(?:^|(?<!\\) )([A-Za-z_][A-Za-z0-9_]*)[:?+!]*=", assignments)
     return [name for name in names if name not in MAKE_ONLY]
+
+
+def given_to_make() -> dict[str, str]:
+    """The settings that were given as `make target NAME=value`."""
+    return {name: os.environ[name] for name in _make_variables() if name in os.environ}
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[str]:

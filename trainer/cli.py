@@ -11,7 +11,7 @@ from bundle import environment, output
 from bundle.errors import UsageError
 from bundle.models_config import base_path_of
 from bundle.settings import TRAINER, Settings
-from trainer import models
+from trainer import models, resume
 
 
 def main() -> int:
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     elsewhere.add_argument(
         "--staged-as", metavar="NAME", help="stage it as .trained-NAME and end: `rollout train` releases it"
     )
+    train.add_argument("--resume", metavar="RUN", help="go on with the run of that name in RUNS_DIR, with its settings")
     verify = commands.add_parser(
         "verify",
         help="load a version and compare its answers with its manifest",
@@ -55,7 +56,11 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "verify":
         return _verify(arguments.path)
-    settings = environment.load(environment.find_root(), environment.overrides_from(arguments))
+    root, given = environment.find_root(), environment.overrides_from(arguments)
+    settings, run = environment.load(root, given), None
+    if arguments.resume:
+        run = resume.run_named(settings, arguments.resume)
+        settings = environment.load(root, given | resume.settings_of(run, settings, given))
     folder = settings.runs_dir / arguments.output if arguments.output else None
     if folder is not None and folder.exists():
         raise UsageError(f"{folder} is there already; give --output the name of a new folder")
@@ -66,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
     _set_up_tensorflow()
     from trainer import train
 
-    name = train.train(settings, train.Target(folder, arguments.staged_as))
+    name = train.train(settings, train.Target(folder, arguments.staged_as), run)
     if name is not None and arguments.staged_as is None:
         _become_release(settings, name)
     return 0

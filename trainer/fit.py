@@ -10,8 +10,9 @@ from typing import Any
 
 import keras
 
-from bundle.errors import BundleError
-from trainer import devices, pipeline, progress
+from bundle import output
+from bundle.errors import BundleError, UsageError
+from trainer import checkpoint, devices, pipeline, progress
 from trainer.best import BestEpoch
 from trainer.datasets.base import Samples
 from trainer.models import ImageClassifierModel
@@ -46,31 +47,60 @@ def fit(
     classes: int,
     train: Samples,
     validation: Samples,
-    scratch: Path,
+    run: Path,
+    dataset: str = "",
 ) -> Fitted:
-    """Train and return the best epoch's model; its checkpoint is written into the folder `scratch`."""
+    """Train and return the best epoch's model; goes on from a checkpoint for `dataset` that is in the folder `run`."""
     data = pipeline.training_batches(train, plan.image_size, plan.batch_size, plan.seed)
     check = pipeline.batches(validation, plan.image_size, plan.batch_size)
     steps = math.ceil(len(train) / plan.batch_size)
     with devices.precision(plan.mixed_precision), devices.strategy().scope():
         model = model_type.build(plan.image_size, classes, plan.weights)
         _compile(model, plan, steps)
-    best = BestEpoch(scratch / "best.weights.h5", plan.patience)
-    report = progress.reporter(plan.epochs, steps)
-    callbacks = [keras.callbacks.TerminateOnNaN(), best, report]
+        best = BestEpoch(plan.patience)
+        before = _go_on(model, best, run, dataset)
+    first = len(before)
+    report = progress.reporter(plan.epochs, steps, first)
+    callbacks = [keras.callbacks.TerminateOnNaN(), best, checkpoint.Checkpoint(run, dataset, best, before), report]
+    rows = before
     try:
-        history = model.fit(
-            data, validation_data=check, epochs=plan.epochs, callbacks=callbacks, shuffle=False, verbose=0
-        ).history
+        if first < plan.epochs and not (before and best.is_over(first - 1)):
+            rows += _rows(
+                model.fit(
+                    data,
+                    validation_data=check,
+                    initial_epoch=first,
+                    epochs=plan.epochs,
+                    callbacks=callbacks,
+                    shuffle=False,
+                    verbose=0,
+                ).history
+            )
+        else:
+            model.set_weights(best.weights)
     finally:
         report.close()
-    rows = _rows(history)
     if best.epoch is None or not all(math.isfinite(row["loss"]) for row in rows):
         raise BundleError(
             f"the loss became infinite with LEARNING_RATE={plan.learning_rate:g}; try a tenth of it. "
             "Nothing was published"
         )
     return Fitted(_in_float32(model_type, model, plan.image_size, classes), rows, best.epoch)
+
+
+def _go_on(model: Any, best: BestEpoch, run: Path, dataset: str) -> checkpoint.Rows:
+    """Bring the model to the state of the run's checkpoint, if there is one; returns the epochs before."""
+    if not (run / checkpoint.NAME).is_file():
+        return ()
+    saved = checkpoint.read(run)
+    if saved.dataset != dataset:
+        raise UsageError(f"{run} was trained on other images than there are now; train anew, without RESUME")
+    try:
+        saved.restore(model, best)
+    except ValueError as error:
+        raise BundleError(f"the checkpoint in {run} does not fit the model: {error}; train anew") from error
+    output.step(f"going on after epoch {len(saved.history)}")
+    return saved.history
 
 
 def _compile(model: Any, plan: Plan, steps_per_epoch: int) -> None:

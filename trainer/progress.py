@@ -14,9 +14,10 @@ from bundle import output
 class Lines(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """One line per epoch with loss, accuracy and the time left."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, first: int) -> None:
         super().__init__()
         self._epochs = epochs
+        self._first = first
         self._began = 0.0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -27,7 +28,7 @@ class Lines(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no t
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Print the line."""
         done = epoch + 1
-        left = (time.monotonic() - self._began) / done * (self._epochs - done)
+        left = (time.monotonic() - self._began) / (done - self._first) * (self._epochs - done)
         self.print(
             f"    epoch {done}/{self._epochs}  {_figures(logs)}  "
             f"validation accuracy {logs['val_accuracy']:.4f}  {left:.0f} s left"
@@ -44,8 +45,8 @@ class Lines(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no t
 class Bar(Lines):
     """The lines, with a bar over all epochs below them: loss, accuracy and the time left, step by step."""
 
-    def __init__(self, epochs: int, steps_per_epoch: int) -> None:
-        super().__init__(epochs)
+    def __init__(self, epochs: int, steps_per_epoch: int, first: int) -> None:
+        super().__init__(epochs, first)
         # All of it fits into 80 columns.
         self._progress = Progress(
             TextColumn("   "),
@@ -55,7 +56,7 @@ class Bar(Lines):
             TimeRemainingColumn(),
             TextColumn("left"),
         )
-        self._task = self._progress.add_task("", total=epochs * steps_per_epoch)
+        self._task = self._progress.add_task("", total=epochs * steps_per_epoch, completed=first * steps_per_epoch)
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Show the bar."""
@@ -81,9 +82,9 @@ class Bar(Lines):
         self._progress.stop()
 
 
-def reporter(epochs: int, steps_per_epoch: int) -> Lines:
-    """The one that suits standard output; call its `close` when training is over."""
-    return Bar(epochs, steps_per_epoch) if output.is_terminal() else Lines(epochs)
+def reporter(epochs: int, steps_per_epoch: int, first: int = 0) -> Lines:
+    """The one that suits standard output, `first` epochs being done before; call its `close` when training is over."""
+    return Bar(epochs, steps_per_epoch, first) if output.is_terminal() else Lines(epochs, first)
 
 
 def _figures(logs: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundle import files
-from bundle.errors import BundleError
+from bundle.errors import BundleError, UsageError
 
 _SCRATCH = ".scratch"
 _LOCK = ".lock"
@@ -24,15 +24,32 @@ def new(runs_dir: Path) -> Iterator[tuple[Path, Path]]:
         run = _new_folder(runs_dir)
     except OSError as error:
         raise BundleError(f"cannot write into {runs_dir}: {error.strerror}; check who owns it") from error
-    scratch = run / _SCRATCH
     with _locked(run):
         sweep(runs_dir)
-        scratch.mkdir()
-        try:
+        with _scratch(run) as scratch:
             yield run, scratch
-        finally:
-            files.remove(scratch)
-            (run / _LOCK).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def again(run: Path) -> Iterator[tuple[Path, Path]]:
+    """The same for a run that has ended before it was done; raises UsageError when it is at work."""
+    with (run / _LOCK).open("a") as lock:
+        if not _try_lock(lock.fileno()):
+            raise UsageError(f"{run} is at work; wait for it, or end it first")
+        files.remove(run / _SCRATCH)
+        with _scratch(run) as scratch:
+            yield run, scratch
+
+
+@contextlib.contextmanager
+def _scratch(run: Path) -> Iterator[Path]:
+    scratch = run / _SCRATCH
+    try:
+        scratch.mkdir()
+        yield scratch
+    finally:
+        files.remove(scratch)
+        (run / _LOCK).unlink(missing_ok=True)
 
 
 def sweep(runs_dir: Path) -> None:

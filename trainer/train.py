@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import io
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,20 @@ from bundle.errors import BundleError, UsageError
 from bundle.models_config import base_path_of
 from bundle.publish import stage_training
 from bundle.settings import Settings
-from trainer import datasets, devices, evaluate, examples, export, fresh, models, plots, runs, splits, warmup
+from trainer import (
+    checkpoint,
+    datasets,
+    devices,
+    evaluate,
+    examples,
+    export,
+    fresh,
+    models,
+    plots,
+    runs,
+    splits,
+    warmup,
+)
 from trainer.datasets import Dataset, Samples
 from trainer.fit import Plan, fit
 
@@ -52,6 +67,10 @@ class Interrupted(BundleError):
     exit_status = output.INTERRUPTED
 
 
+_MODEL = "model.keras"
+# TensorFlow's own writers speak of the disk in these words.
+_OF_THE_DISK = re.compile("No space left|quota exceeded|File too large|Read-only file system", re.IGNORECASE)
+
 KEPT = "trained"
 """The folder of a run that holds its version from the moment that it is finished until it is staged."""
 
@@ -64,20 +83,22 @@ class Target:
     name: str | None = None
 
 
-def train(settings: Settings, target: Target) -> str | None:
+def train(settings: Settings, target: Target, resumed: Path | None = None) -> str | None:
     """Train, export, and verify in a fresh process; then stage the version for its release, or leave it in a folder.
 
     Returns the name that it is staged under, None in a folder. Nothing here makes a version live. Once the training is
-    finished it is kept, whatever happens.
+    finished it is kept, whatever happens; until then its run keeps what is needed to go on. `resumed` is a run to go
+    on with.
     """
     base_path = _base_path(settings) if target.folder is None else None
+    if base_path is not None:
+        _require_writable(base_path)
     with _unpublished():
         job = _prepare(settings)
-    with runs.new(settings.runs_dir) as (run, scratch):
-        if base_path is not None:
-            _require_writable(base_path)
-        with _unpublished():
+    with runs.new(settings.runs_dir) if resumed is None else runs.again(resumed) as (run, scratch):
+        with _unpublished(run):
             candidate = _candidate(job, run, scratch)
+        checkpoint.forget(run)
         output.line(f"    curves, confusion matrix and settings: {_relative(run)}")
         if base_path is None:
             candidate.rename(target.folder or run / KEPT)
@@ -110,18 +131,31 @@ def _require_writable(base_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _unpublished() -> Iterator[None]:
+def _unpublished(run: Path | None = None) -> Iterator[None]:
+    """Say in one line why nothing came of it, and how `run` can be gone on with."""
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted("interrupted; nothing was published") from None
+        raise Interrupted(f"interrupted; nothing was published{_how_to_go_on(run)}") from None
+    except (OSError, tf.errors.OpError) as error:
+        if run is None or (isinstance(error, tf.errors.OpError) and not _OF_THE_DISK.search(error.message)):
+            raise
+        what = (error.strerror or str(error)) if isinstance(error, OSError) else error.message.splitlines()[0]
+        raise BundleError(f"cannot write into {run}: {what}; nothing was published{_how_to_go_on(run)}") from error
+
+
+def _how_to_go_on(run: Path | None) -> str:
+    there = run is not None and (run / checkpoint.NAME).is_file()
+    return f"; go on with it: make train RESUME={_relative(run)}" if run is not None and there else ""
 
 
 def _candidate(job: _Job, run: Path, scratch: Path) -> Path:
     """Train into the folder `run` and return a verified export in `scratch`."""
     test, classes = job.dataset.test, job.dataset.classes
-    plots.write_settings(run, job.recorded())
-    fitted = fit(job.model_type, job.plan, len(classes), job.train, job.validation, scratch)
+    plots.write_settings(run, {**job.recorded(), "classes": classes})
+    fingerprint = job.dataset.fingerprint()
+    fitted = fit(job.model_type, job.plan, len(classes), job.train, job.validation, run, fingerprint)
+    _save(fitted.model, run)
     plots.write_history(run, fitted.history)
     answers = evaluate.logits(fitted.model, test, job.plan.image_size)
     plots.write_confusion(run, evaluate.confusion(answers, test.labels), classes)
@@ -133,6 +167,16 @@ def _candidate(job: _Job, run: Path, scratch: Path) -> Path:
     _export(job, fitted.model, answers, folder)
     output.step(f"verified in a fresh process: {fresh.verify(folder)}")
     return folder
+
+
+def _save(model: Any, run: Path) -> None:
+    """Write model.keras, for Keras's own tools."""
+    # What `model.save` calls, which itself takes nothing but names of files.
+    from keras.src.saving import saving_lib
+
+    packed = io.BytesIO()
+    saving_lib.save_model(model, packed)
+    checkpoint.write(run / _MODEL, packed)
 
 
 def _prepare(settings: Settings) -> _Job:

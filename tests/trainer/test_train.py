@@ -4,11 +4,13 @@ import re
 import stat
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from rollout import ledger
 from tests.trainer.conftest import Published
+from trainer import pixels
 
 
 def test_the_defaults_reach_the_promised_accuracy_and_print_it(published: Published) -> None:
@@ -65,10 +67,10 @@ def test_the_examples_cover_every_class_as_evenly_as_200_can(published: Publishe
     assert set(np.bincount(labels, minlength=10)) == {20}
 
 
-def test_the_run_folder_keeps_curves_matrix_and_settings_only(published: Published) -> None:
+def test_the_run_folder_keeps_curves_matrix_settings_and_model_only(published: Published) -> None:
     (run,) = (published.root / "runs").iterdir()
     names = {path.name for path in run.iterdir()}
-    assert names == {"history.csv", "history.png", "confusion_matrix.png", "settings.json"}
+    assert names == {"history.csv", "history.png", "confusion_matrix.png", "settings.json", "model.keras"}
 
 
 def test_the_version_is_readable_for_a_server_of_another_user(published: Published) -> None:
@@ -83,8 +85,18 @@ def test_the_base_path_holds_one_version_and_no_leftovers(published: Published) 
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.suffix in (".h5", ".keras", ".ckpt")]
+    return [path for path in folder.rglob("*") if path.suffix in (".h5", ".npz", ".ckpt")]
 
 
 def test_no_checkpoint_is_left_anywhere(published: Published) -> None:
     assert checkpoints_in(published.root) == []
+
+
+def test_the_kept_model_answers_as_the_version_does(published: Published) -> None:
+    (run,) = (published.root / "runs").iterdir()
+    model = keras.saving.load_model(run / "model.keras")
+    found = published.manifest
+    contents = [(published.version / "assets.extra" / example.image).read_bytes() for example in found.examples[:16]]
+    images = pixels.decode_batch(tf.constant(contents), found.image_size)
+    expected = np.array([example.logits for example in found.examples[:16]], np.float32)
+    np.testing.assert_allclose(model(images, training=False).numpy(), expected, atol=1e-4)
