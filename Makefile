@@ -59,6 +59,10 @@ logs: .venv/.base ## the server's and the drop watcher's log; follows it on a te
 train: .venv/.base ## train and publish the next version; RESUME=runs/<time> goes on with a training that was interrupted
 	$(BIN)/rollout train $(if $(RESUME),-- --resume "$(RESUME)")
 
+.PHONY: evaluate
+evaluate: .venv/.base ## measure a version on test images, without a server: make evaluate [VERSION=n | FROM=path or file.keras] [DATA_DIR=path]
+	$(BIN)/trainer evaluate $(if $(VERSION),--version $(VERSION)) $(ARGS) $(if $(FROM),"$(FROM)")
+
 .PHONY: publish
 publish: .venv/.base ## check a SavedModel, publish it, see it served: make publish FROM=path [VERSION=n] [DRY_RUN=1]
 	$(BIN)/rollout publish $(if $(VERSION),--version $(VERSION)) $(if $(DRY_RUN),--dry-run) $(ARGS) "$(FROM)"

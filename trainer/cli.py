@@ -1,4 +1,4 @@
-"""The `trainer` command: train a version and have it released, or verify one."""
+"""The `trainer` command: train a version and have it released, measure one, or verify one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bundle import environment, output
 from bundle.errors import UsageError
 from bundle.models_config import base_path_of
 from bundle.settings import TRAINER, Settings
+from bundle.versions import version_folders
 from trainer import models, resume
 
 
@@ -50,12 +51,26 @@ def _parser() -> argparse.ArgumentParser:
         description="Load a version and compare its answers with the logits in its manifest; publishes nothing.",
     )
     verify.add_argument("path", metavar="PATH", type=Path, help="the folder of the version")
+    measured = commands.add_parser(
+        "evaluate",
+        help="measure a version, or a model that Keras saved, on a test set",
+        description=(
+            "Measure a version, or a file that ends in .keras, on the test images of DATASET; no server is asked. "
+            "Without PATH and --version it is the newest version of MODEL_NAME."
+        ),
+    )
+    environment.add_arguments(measured, TRAINER)
+    which = measured.add_mutually_exclusive_group()
+    which.add_argument("path", metavar="PATH", type=Path, nargs="?", help="the folder of a version, or a .keras file")
+    which.add_argument("--version", metavar="N", type=int, help="the version of MODEL_NAME with that number")
     return parser
 
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "verify":
         return _verify(arguments.path)
+    if arguments.command == "evaluate":
+        return _evaluate(arguments)
     root, given = environment.find_root(), environment.overrides_from(arguments)
     settings, run = environment.load(root, given), None
     if arguments.resume:
@@ -93,6 +108,30 @@ def _verify(path: Path) -> int:
     difference = verify.verify(path)
     output.line(f"reproduces the trained model's logits within {max(difference, 1e-9):.1g}")
     return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    given = environment.overrides_from(arguments)
+    asked = environment.given_to_make() | given
+    if "DATA_DIR" in asked and "DATASET" not in asked:
+        given = given | {"DATASET": "folder"}  # What else would it be for?
+    settings = environment.load(environment.find_root(), given)
+    path = arguments.path or _version_folder(settings, arguments.version)
+    _set_up_tensorflow()
+    from trainer import measure
+
+    measure.measure(settings, path)
+    return 0
+
+
+def _version_folder(settings: Settings, number: int | None) -> Path:
+    base_path = base_path_of(settings.model_name, settings.root / "models.config", settings.models_dir)
+    folders = {n: path for n, path in version_folders(base_path).items() if n > 0}
+    if not folders or (number is not None and number not in folders):
+        there = ", ".join(map(str, folders)) or "none"
+        wanted = "no version" if number is None else f"no version {number}"
+        raise UsageError(f"{base_path} holds {wanted}; it holds {there}. Name another one, or: make train")
+    return folders[max(folders) if number is None else number]
 
 
 def _set_up_tensorflow() -> None:

@@ -49,6 +49,16 @@ def load(settings: Settings) -> Dataset:
     return Dataset("folder", tuple(train), *parts)
 
 
+def load_test(root: Path) -> tuple[tuple[str, ...], Samples]:
+    """The classes and images below `root`/test, or below `root` itself where there is no such folder."""
+    test = _classes_in(root / "test") if (root / "test").is_dir() else _classes_in(root)
+    if not test:
+        raise UsageError(f"{root} holds no class folder; expected <class>/ or test/<class>/ with images in it")
+    looked = list(map(_look, test.values()))
+    _tell(root, [file for files in looked for file in files])
+    return tuple(test), _samples(looked, test)
+
+
 @dataclasses.dataclass(frozen=True)
 class _File:
     """A file in a class folder: why it is left out, if it is, how it is to be turned, and how many pixels it has."""
@@ -63,7 +73,13 @@ def _class_folders(root: Path, part: str) -> dict[str, Path]:
     for folder in (root, root / part):
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder; {_LAYOUT}{_hint(root, part)}")
-    children = _visible(root / part)
+    return _classes_in(root / part)
+
+
+def _classes_in(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; {_LAYOUT}")
+    children = _visible(folder)
     for child in children:
         if not child.is_dir():
             raise UsageError(f"{child} is a file; {_LAYOUT}: move it into the folder of its class, or away")
