@@ -1,7 +1,7 @@
 """Background processes of ENGINE=local: started detached, found again by pid, stopped by signal.
 
-A record in `.run/` holds the pid and the moment the process began, so that a pid that the system has given to
-somebody else in the meantime is never mistaken for ours.
+A record in `.run/` holds the pid and when the process began, in ticks since which boot, so that a pid that the system
+has given to somebody else in the meantime is never mistaken for ours, and a clock that is set loses nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,19 @@ import psutil
 
 from bundle import files
 
-_SAME_START_S = 1.0
 _KILL_S = 10.0
 _PAUSE_S = 0.05
+
+
+def identity(process: psutil.Process) -> str:
+    """What tells a process from every other that has had, or will have, its pid; no change of the clock changes it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        facts = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # Another system than Linux.
+        return f"{process.create_time():.0f}"
+    # The name in brackets may hold anything; the start in ticks since the boot is the 22nd fact.
+    return f"{boot}:{facts.rpartition(')')[2].split()[19]}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +55,18 @@ class Background:
         try:
             record = json.loads(self._record.read_text(encoding="utf-8"))
             process = psutil.Process(record["pid"])
-            ours = abs(process.create_time() - record["began"]) < _SAME_START_S
+            ours = identity(process) == record["identity"]
             return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
         except (OSError, ValueError, KeyError, TypeError, psutil.Error):
             return None
+
+    def is_frozen(self) -> bool:
+        """Whether it runs and was stopped by a signal (SIGSTOP), so that it does nothing until SIGCONT."""
+        process = self.find()
+        try:
+            return process is not None and process.status() == psutil.STATUS_STOPPED
+        except psutil.Error:
+            return False
 
     def start(self, command: Sequence[str], cwd: Path) -> psutil.Process:
         """Start `command` in a session of its own, so that it outlives the terminal; its log is appended to."""
@@ -63,7 +81,7 @@ class Background:
                 start_new_session=True,
             )
         process = psutil.Process(child.pid)
-        files.write_atomically(self._record, json.dumps({"pid": child.pid, "began": process.create_time()}) + "\n")
+        files.write_atomically(self._record, json.dumps({"pid": child.pid, "identity": identity(process)}) + "\n")
         return process
 
     def stop(self, timeout_s: float) -> bool:
@@ -73,6 +91,7 @@ class Background:
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
+                process.resume()  # One that is stopped (SIGSTOP) would not hear of it.
                 if not self._ends_within(timeout_s):
                     killed = True
                     process.kill()

@@ -76,12 +76,14 @@ def test_one_that_was_killed_is_not_found(it: Background) -> None:
 def test_a_pid_that_somebody_else_has_now_is_not_ours(it: Background) -> None:
     it.run_dir.mkdir()
     me = psutil.Process()
-    (it.run_dir / "it.json").write_text(json.dumps({"pid": me.pid, "began": me.create_time() - 60}))
+    (it.run_dir / "it.json").write_text(json.dumps({"pid": me.pid, "identity": "another"}))
     assert it.find() is None
     assert it.stop(1) is False  # The process that runs this test is still here to say so.
 
 
-@pytest.mark.parametrize("record", ["", "{", "[]", '"x"', "{}", '{"pid": "x", "began": 1}', '{"pid": -1, "began": 1}'])
+@pytest.mark.parametrize(
+    "record", ["", "{", "[]", '"x"', "{}", '{"pid": "x", "identity": "1"}', '{"pid": -1, "identity": "1"}']
+)
 def test_a_damaged_record_counts_as_none(it: Background, record: str) -> None:
     it.run_dir.mkdir()
     (it.run_dir / "it.json").write_text(record)
@@ -97,3 +99,22 @@ def test_the_log_is_added_to_and_its_end_is_shown(it: Background) -> None:
     finish(python(START, it.run_dir, sys.executable, "-c", "print('two'); print('three')"))
     until(lambda: it.last_lines(3) == ["one", "two", "three"], "for the next words")
     assert it.last_lines(2) == ["two", "three"]
+
+
+def test_a_clock_that_is_set_loses_nothing(it: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = start(it, SLEEP)
+    for step_s in (-3600.0, 3600.0):
+        # What a step of the clock changes: when the system says that it was booted, and so all that counts from there.
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self, step_s=step_s: 1e9 + step_s)
+        found = it.find()
+        assert found is not None
+        assert found.pid == pid
+
+
+def test_one_that_is_stopped_is_known_as_that_and_ends_when_it_is_told_to(it: Background) -> None:
+    pid = start(it, SLEEP)
+    assert not it.is_frozen()
+    os.kill(pid, signal.SIGSTOP)
+    until(it.is_frozen, "for it to be stopped")
+    assert it.stop(60) is False
+    assert it.find() is None

@@ -14,7 +14,7 @@ import pytest
 from bundle import manifest, publish
 from bundle.environment import load
 from bundle.settings import Settings
-from rollout import ledger, stack, status
+from rollout import ledger, processes, stack, status
 from rollout.engines.choose import build
 from rollout.ledger import Ledger
 from rollout.observe import Counters
@@ -30,7 +30,7 @@ def running(settings: Settings, server: StandIn) -> Iterator[Settings]:
     settings = dataclasses.replace(settings, rest_port=server.port)
     stack.remember(build("local", settings))
     me = psutil.Process()
-    record = {"pid": me.pid, "began": me.create_time()}
+    record = {"pid": me.pid, "identity": processes.identity(me)}
     (settings.root / ".run" / "model-server.json").write_text(json.dumps(record))
     yield settings
     stack.forget(settings)
@@ -136,7 +136,7 @@ def test_a_live_version_shows_its_requests_since_it_is_live(
 
 def test_a_stack_that_died_is_not_running(running: Settings) -> None:
     assert stack.running(running) is not None
-    record = {"pid": psutil.Process().pid, "began": 0}
+    record = {"pid": psutil.Process().pid, "identity": "another"}
     (running.root / ".run" / "model-server.json").write_text(json.dumps(record))
     assert stack.running(running) is None
     assert stack.remembered(running) is not None
