@@ -19,6 +19,24 @@ from rollout.variables import cut_off
 
 _SHARD = re.compile(r"variables\.data-\d{5}-of-(\d{5})")
 
+# What other formats are called, and how a SavedModel comes of them.
+_CURES = {
+    ".keras": ("Keras", "keras.saving.load_model(file).export('mymodel')"),
+    ".h5": ("Keras in HDF5", "keras.saving.load_model(file).export('mymodel')"),
+    ".hdf5": ("Keras in HDF5", "keras.saving.load_model(file).export('mymodel')"),
+    ".tflite": (
+        "TensorFlow Lite",
+        "there is no way back from it; export the Keras model or tf.Module that it was made from, with "
+        "model.export('mymodel') or tf.saved_model.save(module, 'mymodel')",
+    ),
+    ".onnx": ("ONNX", "onnx2tf -i model.onnx -o mymodel, which writes a SavedModel"),
+    ".pt": ("PyTorch", "export it to ONNX with torch.onnx.export, then: onnx2tf -i model.onnx -o mymodel"),
+    ".zip": ("an archive", "unpack it, and drop the folder"),
+    ".gz": ("an archive", "unpack it, and drop the folder"),
+    ".tgz": ("an archive", "unpack it, and drop the folder"),
+    ".tar": ("an archive", "unpack it, and drop the folder"),
+}
+
 Fingerprint = frozenset[tuple[str, int, int]]
 
 
@@ -63,10 +81,10 @@ def locate(entry: Path) -> Path | None:
     return nested[0] if len(nested) == 1 else None
 
 
-def examine(entry: Path) -> Finding:
-    """Whether `entry` holds a whole SavedModel, as far as its files tell."""
+def examine(entry: Path, checksums: bool = True) -> Finding:
+    """Whether `entry` holds a whole SavedModel, as far as its files tell; `checksums` takes reading all of them."""
     if not entry.is_dir():
-        return _incomplete("it is a file; expected the folder of one SavedModel version")
+        return _incomplete(_why_no_folder(entry))
     folder = locate(entry)
     if folder is None:
         return _incomplete(_why_no_saved_model(entry))
@@ -75,17 +93,24 @@ def examine(entry: Path) -> Finding:
     missing = _missing_variables(folder)
     if missing:
         return _incomplete(missing)
-    return _against_manifest(folder)
+    return _against_manifest(folder, checksums)
 
 
-def _against_manifest(folder: Path) -> Finding:
+def _why_no_folder(entry: Path) -> str:
+    cure = _CURES.get(entry.suffix.lower())
+    return f"it is a file{f' of {cure[0]}' if cure else ''}; expected the folder of one SavedModel version" + (
+        f". Make one of it: {cure[1]}" if cure else ""
+    )
+
+
+def _against_manifest(folder: Path, checksums: bool) -> Finding:
     try:
         document = manifest.read(folder)
     except BundleError as error:
         return _incomplete(str(error))
     if document is None or not document.files:
         return Finding(Wholeness.PLAUSIBLE)
-    damage = manifest.damage(folder, document)
+    damage = manifest.damage(folder, document, checksums)
     return _incomplete("; ".join(damage)) if damage else Finding(Wholeness.PROVEN)
 
 

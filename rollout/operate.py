@@ -129,8 +129,11 @@ def _already_running(engine: Engine) -> int:
     versions = ", ".join(map(str, served)) or "no version of"
     output.line(
         f"already running (engine: {engine.name}): {settings.model_name} version {versions} "
-        f"at {engine.client().rest_url}; changed nothing"
+        f"at {engine.client().rest_url}"
     )
+    engine.complete()
+    for sentence in engine.what_is_wrong():
+        output.warn(sentence)
     return 0
 
 

@@ -8,26 +8,34 @@ from bundle import manifest, output, pins
 from bundle.errors import BundleError
 from bundle.models_config import base_paths
 from bundle.settings import Settings
+from bundle.text import printable
 from bundle.versions import version_folders
 from rollout import stack, stacking, trainings
-from rollout.client import STATUS_TIMEOUT_S, Client, VersionStatus
+from rollout.candidate import Wholeness, examine
+from rollout.client import Client, VersionStatus
 from rollout.drop import CLAIM_PREFIX
+from rollout.engines.base import Engine
 from rollout.model import Model
 from rollout.observe import counters
 from rollout.postponed import Postponements
 from rollout.service import Period, periods
+from rollout.trouble import in_words
 
 _REASON_SUFFIX = ".reason.txt"
 _WIDTH = 100
+# The server answers about its status from memory, however busy it is.
+_PATIENCE_S = 2.0
 
 
 def show(settings: Settings) -> int:
     """Print the state of every model; exit status 0 when the stack runs, 1 when it does not."""
     engine = stack.running(settings)
-    client = engine.client().within(STATUS_TIMEOUT_S) if engine else None
+    client = _that_answers(engine) if engine else None
     settings = engine.settings if engine else settings
     where = f"{engine.client().rest_url}, gRPC port {settings.grpc_port}" if engine else "nothing is running"
     output.line(f"engine: {engine.name} at {where}" if engine else f"{where}; run: make up")
+    for sentence in engine.what_is_wrong() if engine else []:
+        output.warn(sentence)
     listed = base_paths(settings.root / "models.config", settings.models_dir)
     for name, base_path in listed.items():
         _show_model(Model(name, base_path, settings, client))
@@ -38,6 +46,17 @@ def show(settings: Settings) -> int:
     for folder in trainings.kept_in_runs(settings.runs_dir):
         output.line(f"\n{folder} is a training that was not staged; publish it: make publish FROM={folder}")
     return 0 if engine else 1
+
+
+def _that_answers(engine: Engine) -> Client | None:
+    """A client of the server, or None with a warning: one that does not answer is not asked again and again."""
+    client = engine.client().within(_PATIENCE_S)
+    try:
+        client.versions(engine.settings.model_name)
+    except BundleError as error:
+        output.warn(f"{error}; what follows is from the disk")
+        return None
+    return client
 
 
 def _show_model(model: Model) -> None:
@@ -127,10 +146,23 @@ def _show_waiting(folder: Path) -> None:
     notes = Postponements(folder).all()
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.name.startswith(CLAIM_PREFIX):
-            output.line(f"  being checked     {path.name.removeprefix(CLAIM_PREFIX)}")
+            output.line(f"  being checked     {printable(path.name.removeprefix(CLAIM_PREFIX))}")
         elif not path.name.startswith("."):
             note = notes.get(path.name)
-            output.line(f"  in drop           {path.name}" + (f": {note.in_words()}" if note else ""))
+            output.line(
+                f"  in drop           {printable(path.name)}: {note.in_words() if note else _why_waiting(path)}"
+            )
+
+
+def _why_waiting(entry: Path) -> str:
+    """What a dropped entry waits for, as far as a look at it tells."""
+    try:
+        finding = examine(entry, checksums=False)
+    except OSError as error:
+        return in_words(error)
+    if finding.wholeness is Wholeness.INCOMPLETE:
+        return f"waits until it is whole: {finding.problem}"
+    return "whole; waits until nobody writes to it any more, or for its turn"
 
 
 def _show_quarantine(folder: Path) -> None:
@@ -142,4 +174,4 @@ def _show_quarantine(folder: Path) -> None:
 def _show_strays(drop_dir: Path, listed: set[str]) -> None:
     for path in sorted(drop_dir.iterdir()) if drop_dir.is_dir() else []:
         if path.name not in listed and not path.name.startswith("."):
-            output.line(f"\n{path} is left alone: models.config lists no model {path.name}")
+            output.line(f"\n{printable(str(path))} is left alone: models.config lists no model {printable(path.name)}")

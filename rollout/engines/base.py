@@ -36,6 +36,13 @@ class Engine(abc.ABC):
     def start(self) -> None:
         """Start the server and the drop watcher; returns at once."""
 
+    def complete(self) -> None:  # noqa: B027 - Docker starts again what has ended
+        """Start what `start` has started and is not there any more, while the server runs."""
+
+    def what_is_wrong(self) -> list[str]:
+        """A sentence for each process of it that does not do its work, with what to do."""
+        return []
+
     def wait_healthy(self) -> None:  # noqa: B027 - a plain process has nobody who watches its health
         """Return once whatever starts the server again sees it as healthy; called when a version is AVAILABLE."""
 

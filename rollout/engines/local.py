@@ -48,6 +48,25 @@ class LocalEngine(Engine):
         output.step(f"started model-server (pid {process.pid}), log {_short(self.server.log, self.settings.root)}")
         self.start_watcher()
 
+    def complete(self) -> None:
+        """Start the drop watcher when it has ended."""
+        self.start_watcher()
+
+    def what_is_wrong(self) -> list[str]:
+        """A sentence for a process that is gone or stopped."""
+        wrong = [
+            f"the {process.name} is stopped (SIGSTOP), and does nothing until: kill -CONT {found.pid}"
+            for process in (self.server, self.watcher)
+            if (found := process.find()) is not None and process.is_frozen()
+        ]
+        if self.watcher.find() is None:
+            last = self.watcher.last_lines(1)
+            wrong.append(
+                f"the drop watcher has ended, and nothing is taken from {_short(self.settings.drop_dir)}/; start it: "
+                f"make up. The end of its log: {last[0] if last else 'nothing'}"
+            )
+        return wrong
+
     def start_watcher(self) -> None:
         """Start the drop watcher unless it runs."""
         if self.watcher.find() is None:
