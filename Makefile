@@ -25,13 +25,15 @@ setup: .venv/.base ## make .venv from the hashed locks (the other targets do it 
 
 .venv/.base: requirements/base.txt pyproject.toml
 	test -n "$(PYTHON)" || { echo "error: found no Python 3.10, 3.11 or 3.12 on the PATH; install one, or name it: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
-	echo "--> installing into .venv with $(PYTHON), about a minute"
+	echo "--> making .venv with $(PYTHON)"
 	"$(PYTHON)" -m venv --clear .venv || { echo "error: $(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	echo "--> installing TensorFlow and what else is in requirements/base.txt"
 	$(PIP_INSTALL) --require-hashes -r requirements/base.txt
 	$(PIP_INSTALL) --no-build-isolation --editable .
 	touch $@
 
 .venv/.dev: .venv/.base requirements/dev.txt
+	echo "--> installing what is in requirements/dev.txt, for tests and checks"
 	$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	touch $@
 
@@ -56,11 +58,11 @@ logs: .venv/.base ## the server's and the drop watcher's log; follows it on a te
 	$(BIN)/rollout logs
 
 .PHONY: train
-train: .venv/.base ## train and publish the next version; RESUME=runs/<time> goes on with a training that was interrupted
+train: .venv/.base ## train and publish the next version; RESUME=runs/<time> goes on with an interrupted one
 	$(BIN)/rollout train $(if $(RESUME),-- --resume "$(RESUME)")
 
 .PHONY: evaluate
-evaluate: .venv/.base ## measure a version on test images, without a server: make evaluate [VERSION=n | FROM=path or file.keras] [DATA_DIR=path]
+evaluate: .venv/.base ## measure a version, or a .keras file, on test images: [VERSION=n | FROM=path] [DATA_DIR=path]
 	$(BIN)/trainer evaluate $(if $(VERSION),--version $(VERSION)) $(ARGS) $(if $(FROM),"$(FROM)")
 
 .PHONY: publish

@@ -38,6 +38,19 @@ class LogFormatter(logging.Formatter):
         return printable_lines(super().formatException(ei))
 
 
+def _escape(record: logging.LogRecord) -> bool:
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True
+
+
+def log_of(name: str) -> logging.Logger:
+    """The logger of that name, whose records are printable wherever they go."""
+    log = logging.getLogger(name)
+    if _escape not in log.filters:
+        log.addFilter(_escape)
+    return log
+
+
 def log_to_stderr() -> None:
     """Have this process log to standard error, a line for each record, with the time and the level."""
     handler = logging.StreamHandler()

@@ -8,7 +8,6 @@ at its next start whether the version went live, and publishes it neither twice 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from bundle import files, publish
 from bundle.errors import BundleError, UncheckedVersion
-from bundle.text import printable
+from bundle.text import log_of, printable
 from bundle.versions import parse_version, quarantined_versions
 from rollout import release
 from rollout.candidate import locate
@@ -31,7 +30,7 @@ _REASON_SUFFIX = ".reason.txt"
 # File systems take 255 bytes.
 LONGEST_NAME = 200
 
-log = logging.getLogger("drop")
+log = log_of("drop")
 
 
 def fitting(name: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import os
 import re
 import signal
@@ -28,7 +27,7 @@ from watchdog.observers.polling import PollingObserver
 from bundle.errors import BundleError
 from bundle.models_config import base_paths
 from bundle.settings import Settings
-from bundle.text import log_to_stderr
+from bundle.text import log_of, log_to_stderr
 from rollout import release, trainings
 from rollout.candidate import Finding, Fingerprint, Wholeness, arrived, examine, fingerprint
 from rollout.client import Client
@@ -46,7 +45,7 @@ _PROVEN_QUIET_S = 0.5
 _PATIENCE = 4
 _CHANGES = frozenset({"created", "modified", "moved", "deleted", "closed"})
 
-log = logging.getLogger("drop")
+log = log_of("drop")
 
 
 @dataclasses.dataclass
