@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import typing
 from typing import Any
-
-_LARGEST = 2**63
 
 
 def read_as(hint: Any, value: Any, where: str = "the document") -> Any:
@@ -33,29 +30,16 @@ def read_as(hint: Any, value: Any, where: str = "the document") -> Any:
     if origin is dict:
         pairs = _expect(dict, value, where).items()
         return {name: read_as(arguments[1], item, f"{where}.{name}") for name, item in pairs}
-    if hint is float:
-        return _finite(value, where)
-    if hint is int and isinstance(value, int) and abs(value) > _LARGEST:
-        raise ValueError(f"{where} is a number of {len(f'{abs(value):x}')} hexadecimal digits, expected at most 16")
-    return _text(value, where) if hint is str else _expect(hint, value, where)
+    if hint is float and isinstance(value, int):
+        return _as_float(_expect(int, value, where), where)
+    return _expect(hint, value, where)
 
 
-def _finite(value: Any, where: str) -> float:
-    """A number; one that float cannot hold, or that is none, is refused."""
-    number = value if isinstance(value, float) else _expect(int, value, where)
-    if abs(number) > sys.float_info.max or number != number:
-        raise ValueError(f"{where} is no finite number")
-    return float(number)
-
-
-def _text(value: Any, where: str) -> str:
-    """A text that can be written down: JSON has halves of characters, and files have not."""
-    text: str = _expect(str, value, where)
+def _as_float(number: int, where: str) -> float:
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{where} is {text!a:.60}, which is no text: it holds half a character") from None
-    return text
+        return float(number)
+    except OverflowError:
+        raise ValueError(f"{where} is a number too large for a float") from None
 
 
 def _read_dataclass(kind: Any, value: Any, where: str) -> Any:

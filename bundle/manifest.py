@@ -20,6 +20,8 @@ NAME = "bundle.json"
 FORMAT = 1
 
 _MOST_BYTES = 32 << 20
+_LARGEST = 1e38
+"""Of a float32, which logits are."""
 
 TOLERANCE = 1e-4
 """How far a version's logits may lie from those in its manifest: graph optimisers and CPUs round differently."""
@@ -144,7 +146,8 @@ def sha256(path: Path) -> str:
 def _from_document(document: Any) -> Manifest:
     found = document.pop("format", None) if isinstance(document, dict) else None
     if found != FORMAT:
-        raise ValueError(f"found format {found!r}")
+        raise ValueError(f"found format {found!r:.60}")
+    _require_sound(document)
     manifest: Manifest = documents.read_as(Manifest, document, "the manifest")
     for name in (*manifest.files, *(f"{FOLDER}/{example.image}" for example in manifest.examples)):
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
@@ -156,3 +159,21 @@ def _from_document(document: Any) -> Manifest:
                 f"{example.image} has label {example.label}, {len(example.logits)} logits, {count} classes"
             )
     return manifest
+
+
+def _require_sound(value: Any) -> None:
+    """Raise ValueError for what JSON can say and neither a file nor a table can hold."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{value!a:.60} is no text: it holds half a character") from None
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _require_sound(name)
+            _require_sound(item)
+    elif isinstance(value, list):
+        for item in value:
+            _require_sound(item)
+    elif isinstance(value, (int, float)) and not abs(value) <= _LARGEST:
+        raise ValueError(f"it holds a number that is not finite, or larger than {_LARGEST:.0e}")

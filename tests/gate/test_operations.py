@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
 from tensorflow.core.framework import op_def_pb2
-from tensorflow.python.client import pywrap_tf_session
 
 from bundle.errors import UsageError
 from rollout.gate.attributes import RULES
@@ -59,10 +60,19 @@ WATCHED = {
 }
 
 
+LIST = """
+import sys
+import tensorflow as tf
+from tensorflow.python.client import pywrap_tf_session
+sys.stdout.buffer.write(pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList()))
+"""
+
+
 @pytest.fixture(scope="module")
 def registered() -> dict[str, op_def_pb2.OpDef]:
-    listed = op_def_pb2.OpList.FromString(pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList()))
-    return {definition.name: definition for definition in listed.op}
+    """In a process of its own: other tests load libraries that bring operations with them."""
+    listed = subprocess.run([sys.executable, "-c", LIST], stdout=subprocess.PIPE, check=True, timeout=300).stdout
+    return {definition.name: definition for definition in op_def_pb2.OpList.FromString(listed).op}
 
 
 def names(groups: object) -> list[str]:

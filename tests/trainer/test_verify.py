@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from bundle import manifest
-from bundle.errors import RefusedVersion, UsageError
+from bundle.errors import BundleError, RefusedVersion, UsageError
 from tests.trainer.conftest import Published, fresh_trainer, trainer
 from trainer import warmup
 from trainer.verify import TOLERANCE, verify
@@ -44,7 +44,7 @@ def test_other_logits_are_refused_with_the_difference_and_exit_status_3(publishe
 def test_logits_that_are_no_numbers_are_refused(published: Published, copy: Path) -> None:
     examples = [dataclasses.replace(example, logits=(float("nan"),) * 10) for example in published.manifest.examples]
     rewrite(copy, examples=tuple(examples))
-    with pytest.raises(RefusedVersion, match="not all finite"):
+    with pytest.raises(BundleError, match="it holds a number that is not finite"):
         verify(copy)
 
 

@@ -126,3 +126,31 @@ def test_fields_that_would_mislead_a_reader_are_refused(version: Path, fields: d
     change(version, **fields)
     with pytest.raises(BundleError, match="is not a manifest"):
         manifest.read(version)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("test_accuracy", 10**400, "a number that is not finite, or larger than"),
+        ("test_accuracy", float("nan"), "a number that is not finite"),
+        ("image_size", 10**400, "a number that is not finite, or larger than"),
+        ("settings", {"deep": [{"er": float("inf")}]}, "a number that is not finite"),
+        ("classes", ["\ud800", "b", "c"], "is no text: it holds half a character"),
+        ("settings", {"\udfff": 1}, "is no text: it holds half a character"),
+    ],
+)
+def test_what_no_file_or_table_can_hold_is_refused(tmp_path: Path, name: str, value: object, said: str) -> None:
+    manifest.write(tmp_path, SAMPLE)
+    path = manifest.manifest_path(tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(BundleError, match=said):
+        manifest.read(tmp_path)
+
+
+def test_a_manifest_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = manifest.manifest_path(tmp_path)
+    path.parent.mkdir()
+    with path.open("wb") as file:
+        file.truncate(33 << 20)
+    with pytest.raises(BundleError, match="it has more than 32 MB"):
+        manifest.read(tmp_path)
