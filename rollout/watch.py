@@ -110,6 +110,8 @@ class Watcher:
                 self._take_up_trainings(box.model)
             except Interrupted:
                 return log.info("interrupted; a training of %s waits for the next start", box.model.name)
+            except Exception as error:  # noqa: BLE001 - drops, and other models, do not wait for that
+                self._warn_once(f"trainings of {box.model.name}: {in_words(error)}")
             seen |= self._look_into(box)
             if self.stopping.is_set():
                 return None
@@ -190,7 +192,7 @@ class Watcher:
                 continue
             try:
                 self._open_box(model, base_path)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - other models do not wait for that
                 self._boxes.pop(model, None)
                 self._warn_once(f"nothing is taken from {self.settings.drop_dir / model}: {in_words(error)}")
         for model in set(self._boxes) - set(listed):

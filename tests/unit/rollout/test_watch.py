@@ -556,3 +556,15 @@ def test_a_model_folder_that_is_none_holds_up_no_other(
 def test_names_compare_by_their_numbers() -> None:
     names = ["v10", "v9", "10", "9", "v", "w1", "v9b"]
     assert sorted(names, key=watch._natural) == ["9", "10", "v", "v9", "v9b", "v10", "w1"]
+
+
+def test_a_fault_among_the_trainings_holds_up_no_drop(
+    watcher: Watcher, drop: Path, base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Path) -> list[str]:
+        raise ValueError("no name for a training")
+
+    monkeypatch.setattr("rollout.trainings.staged", fail)
+    drop_whole(drop, "good")
+    until(lambda: numbers(base) == [1], "for the version")
+    assert caplog.text.count("no name for a training") == 1
