@@ -200,8 +200,8 @@ while True:
         seen = counted.stat().st_mtime_ns
         assert asked._left_s == left_s
         assert counted.stat().st_mtime_ns == seen
-        assert asked.request("two") == "two"
-        until(lambda: counted.stat().st_mtime_ns != seen, "it went on")
+        # An answer may be there before its other thread had a turn.
+        until(lambda: asked.request("two") == "two" and counted.stat().st_mtime_ns != seen, "it goes on")
 
 
 def test_its_error_is_its_own_answer(worker: Launch) -> None:
