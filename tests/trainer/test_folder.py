@@ -231,7 +231,7 @@ def _expected(content: bytes) -> tuple[float, ...]:
 def test_what_is_trained_on_is_what_people_see(name: str, tmp_path: Path) -> None:
     content = COLOURS_STAY[name]
     (tmp_path / "0.png").write_bytes(content)
-    assert folder._look_at(tmp_path / "0.png").problem == ""
+    assert folder._problem(tmp_path / "0.png") is None
     found = pixels.decode(content, 28).numpy().mean((0, 1))
     np.testing.assert_allclose(found, _expected(content), atol=4)
 
@@ -239,8 +239,9 @@ def test_what_is_trained_on_is_what_people_see(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", LEFT_OUT)
 def test_what_serving_would_see_otherwise_is_left_out(name: str, tmp_path: Path) -> None:
     (tmp_path / "0.bmp").write_bytes(LEFT_OUT[name])
-    assert "bitmap" in folder._look_at(tmp_path / "0.bmp").problem or name == "bitmap that is cut off"
-    assert folder._look_at(tmp_path / "0.bmp").problem
+    problem = folder._problem(tmp_path / "0.bmp")
+    assert problem is not None
+    assert "bitmap" in problem or name == "bitmap that is cut off"
 
 
 @pytest.mark.parametrize("turn", range(1, 9))

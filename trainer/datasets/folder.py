@@ -142,6 +142,11 @@ def _look_at(path: Path) -> _File:
         return _File(path, error.strerror or str(error))
 
 
+def _problem(path: Path) -> str | None:
+    """Why a file is left out, None when it is trained on."""
+    return _look_at(path).problem or None
+
+
 def _decoded(path: Path, content: bytes) -> _File:
     """What serving would see in the file."""
     import tensorflow as tf
