@@ -91,11 +91,11 @@ def train(settings: Settings, target: Target, resumed: Path | None = None) -> st
     on with.
     """
     base_path = _base_path(settings) if target.folder is None else None
-    if base_path is not None:
-        _require_writable(base_path)
     with _unpublished():
         job = _prepare(settings)
     with runs.new(settings.runs_dir) if resumed is None else runs.again(resumed) as (run, scratch):
+        if base_path is not None:
+            _require_writable(base_path)
         with _unpublished(run):
             candidate = _candidate(job, run, scratch)
         checkpoint.forget(run)
