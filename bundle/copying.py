@@ -36,12 +36,19 @@ def copy_folder(source: Path, target: Path, look_up: Callable[[], None] = lambda
     Raises RefusedVersion for what must not be in a version, UncheckedVersion when there is no room, OSError for what
     cannot be read.
     """
-    _Copier(source, target, look_up).folder((), target, frozenset())
+    root = Path(os.path.realpath(source))
+    # Opened once: whoever puts a link in its place afterwards has no part in the copy.
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        _Copier(root, handle, target, look_up).folder((), target, frozenset())
+    finally:
+        os.close(handle)
 
 
 class _Copier:
-    def __init__(self, source: Path, target: Path, look_up: Callable[[], None]) -> None:
-        self._root = Path(os.path.realpath(source))
+    def __init__(self, root: Path, handle: int, target: Path, look_up: Callable[[], None]) -> None:
+        self._root = root
+        self._handle = handle
         self._look_up = look_up
         self._room = shutil.disk_usage(target).free
         self._bytes = 0
@@ -114,7 +121,7 @@ class _Copier:
 
     def _open(self, parts: Parts, flags: int) -> int:
         """Open what is at `parts`, step by step, following no link."""
-        handle = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        handle = os.dup(self._handle)
         for number, part in enumerate(parts, 1):
             wanted = flags if number == len(parts) else os.O_DIRECTORY
             try:
