@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from serving import opening, probes, savedmodel, threads
+from serving.probes import Probe
 from serving.session import Session
+from serving.trials import Trial
 from tests.engine.made import made_once
 from tests.engine.trial_models import PRINTED
 
@@ -149,3 +151,19 @@ def test_of_a_record_one_row_is_asked(made: Path, tmp_path: Path) -> None:
         writer.write(entry.SerializeToString())
     probe = next(probe for probe in probes.typical(copy, meta_graph) if probe.signature == "again")
     assert [value.tolist() for value in probe.feeds.values()] == [rows[:1].tolist()]
+
+
+def test_whatever_a_run_raises_tells_nothing_and_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    class Odd(Session):
+        def __init__(self) -> None: ...
+
+        def run_here(self, *_: Any, **__: Any) -> list[Any]:
+            raise TypeError("cannot be fed")
+
+        def close(self) -> None: ...
+
+    trial = Trial(Odd(), [Probe("serving_default", {}, ())], AMPLE_S)
+    trial.wait()
+    trial.close()
+    assert trial.took == 0.0
+    assert "".join(capfd.readouterr()) == ""
