@@ -13,6 +13,8 @@ UPRIGHT: Final = 1
 
 _ORIENTATION_TAG: Final = 0x0112
 _BMP_HEADER: Final = struct.Struct("<2s 12x I 4x i 2x H I")
+# That of the file, and the shortest one that the decoder knows.
+_BMP_HEADERS: Final = 14 + 40
 _BMP_SIZES: Final = (24, 32)
 _BMP_PLAIN: Final = (0, 3)  # Not compressed: as it is, or with masks.
 
@@ -25,7 +27,7 @@ def orientation(content: bytes) -> int:
     try:
         with Image.open(io.BytesIO(content)) as image:
             found = image.getexif().get(_ORIENTATION_TAG, UPRIGHT)
-    except (OSError, ValueError, SyntaxError, struct.error):  # It has no such data, or damaged ones.
+    except Exception:  # noqa: BLE001 - it has no such data, or damaged ones, for which readers have many errors
         return UPRIGHT
     return found if isinstance(found, int) and 1 <= found <= 8 else UPRIGHT
 
@@ -36,7 +38,7 @@ def why_not(content: bytes) -> str:
 
 
 def _why_no_bitmap(content: bytes) -> str:
-    if len(content) < _BMP_HEADER.size:
+    if len(content) < _BMP_HEADERS:
         return "it is cut off"
     _, header, _, bits, compression = _BMP_HEADER.unpack_from(content)
     if header < 40:
@@ -53,5 +55,5 @@ def _why_no_bitmap(content: bytes) -> str:
 def _is_grey(content: bytes, header: int) -> bool:
     """Whether the palette of a bitmap is the shades of grey in order, which is what the decoder takes it for."""
     (used,) = struct.unpack_from("<I", content, 46)
-    palette = content[14 + header : 14 + header + 4 * (used or 256)]
+    palette = content[14 + header : 14 + header + 4 * min(used or 256, 256)]
     return all(palette[4 * n : 4 * n + 3] == bytes([n, n, n]) for n in range(len(palette) // 4))
