@@ -158,7 +158,7 @@ def _why_waiting(entry: Path) -> str:
     """What a dropped entry waits for, as far as a look at it tells."""
     try:
         finding = examine(entry, checksums=False)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - what lies there is anybody's, and the others are to be shown
         return in_words(error)
     if finding.wholeness is Wholeness.INCOMPLETE:
         return f"waits until it is whole: {finding.problem}"

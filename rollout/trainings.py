@@ -28,6 +28,7 @@ from rollout.gate import queue
 from rollout.interrupt import Interruption
 from rollout.model import Model
 from rollout.postponed import Postponed, Postponements, tries_over
+from rollout.trouble import in_words
 
 ORIGIN = "training"
 KEPT = "trained"
@@ -268,8 +269,8 @@ def take_up(model: Model, name: str, interruption: Interruption) -> Version | Po
             if not folder.is_dir():
                 raise
             return _put_off(model, name, note, error)
-        except OSError as error:
-            return _put_off(model, name, note, BundleError(f"{error.filename}: {error.strerror}"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other trainings and drops go on
+            return _put_off(model, name, note, BundleError(in_words(error)))
 
 
 def _put_off(model: Model, name: str, note: Postponed | None, error: BundleError) -> Postponed:

@@ -43,16 +43,16 @@ class Trouble:
     due: float
     pause_s: float = _FIRST_PAUSE_S
 
+    @classmethod
+    def after(cls, error: Exception, before: Trouble | None) -> Trouble:
+        """The trouble that `error` is, after the one that the entry had before."""
+        now = time.monotonic()
+        pause_s = min(before.pause_s * 2, _LONGEST_PAUSE_S) if before else _FIRST_PAUSE_S
+        return cls(before.since if before else now, in_words(error), _place(error), now + pause_s, pause_s)
+
     def has_to_wait(self) -> bool:
         """Whether its pause is not over."""
         return time.monotonic() < self.due
-
-
-def of(error: Exception, before: Trouble | None) -> Trouble:
-    """The trouble that `error` is, after the one that it had before."""
-    now = time.monotonic()
-    pause_s = min(before.pause_s * 2, _LONGEST_PAUSE_S) if before else _FIRST_PAUSE_S
-    return Trouble(before.since if before else now, in_words(error), _place(error), now + pause_s, pause_s)
 
 
 def is_final(error: Exception, before: Trouble | None, patience_s: float) -> bool:
@@ -67,7 +67,8 @@ def in_words(error: Exception) -> str:
     if not isinstance(error, OSError):
         return f"it brings out a fault of the watcher: {type(error).__name__}: {error} ({_place(error)})"
     what = error.strerror or str(error)
-    where = f" at {os.fsdecode(error.filename)}" if error.filename else ""
+    # The name may be the number of an open folder.
+    where = f" at {os.fsdecode(error.filename)}" if isinstance(error.filename, (str, bytes)) else ""
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{what}{where}; the watcher is uid {os.getuid()}: give it the rights (chmod, chown) and drop it again"
     return f"{what}{where}"

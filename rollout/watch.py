@@ -36,7 +36,7 @@ from rollout.interrupt import Interrupted, Interruption
 from rollout.model import Model
 from rollout.postponed import Postponed
 from rollout.trainings import Mark
-from rollout.trouble import Trouble, in_words, is_final, of
+from rollout.trouble import Trouble, in_words, is_final
 
 _PENDING_TICK_S = 0.25
 _IDLE_TICK_S = 2.0
@@ -153,12 +153,11 @@ class Watcher:
 
     def _have_trouble(self, box: Dropbox, entry: Path, error: Exception) -> None:
         self._waiting.pop(entry, None)
-        with contextlib.suppress(OSError):
-            box.recover()  # It puts claims back.
+        _put_claims_back(box)
         if isinstance(error, FileNotFoundError) and not os.path.lexists(entry):
             return
         before = self._troubles.get(entry)
-        trouble = of(error, before)
+        trouble = Trouble.after(error, before)
         self._troubles[entry] = trouble
         if is_final(error, before, self.settings.drop_incomplete_seconds * _PATIENCE):
             self._refuse_for_good(box, entry, trouble)
@@ -170,12 +169,11 @@ class Watcher:
         try:
             box.refuse(entry, trouble.reason)
             return
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - it is that entry's, as all that went before
             if isinstance(error, FileNotFoundError) and not os.path.lexists(entry):
                 return
-            with contextlib.suppress(OSError):
-                box.recover()
-            if not is_final(error, None, inf):
+            _put_claims_back(box)
+            if isinstance(error, OSError) and not is_final(error, None, inf):
                 self._warn_once(f"{box.model.name}/{entry.name} is to be refused: {in_words(error)}; trying again")
                 return
         try:
@@ -296,6 +294,11 @@ class Watcher:
         if text not in self._warned:
             self._warned.add(text)
             log.warning("%s", text)
+
+
+def _put_claims_back(box: Dropbox) -> None:
+    with contextlib.suppress(Exception):  # What is wrong is told by what is tried next.
+        box.recover()
 
 
 def _natural(name: str) -> list[Any]:

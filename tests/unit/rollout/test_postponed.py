@@ -24,8 +24,9 @@ from rollout import model as models
 from rollout.client import Client
 from rollout.drop import Dropbox
 from rollout.gate import queue
+from rollout.interrupt import Interruption
 from rollout.model import Model
-from rollout.postponed import Postponements, looks_of
+from rollout.postponed import Postponed, Postponements, looks_of
 from rollout.release import Order
 from rollout.watch import Watcher
 from tests.unit.bundle.parts import MODEL, make_version
@@ -226,6 +227,20 @@ def test_a_training_is_tried_three_times_and_then_in_quarantine(
     assert trainings.staged(model.base_path) == []
     assert "it was tried 3 times" in (model.quarantine / "training-mine.reason.txt").read_text()
     assert (model.quarantine / "training-mine" / "saved_model.pb").is_file()
+
+
+def test_a_fault_that_a_training_brings_out_counts_as_a_try(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no room in the table")
+
+    publish_training(model, tmp_path, "ours")
+    monkeypatch.setattr(trainings, "release", fail)
+    note = trainings.take_up(model, "ours", Interruption())
+    assert isinstance(note, Postponed)
+    assert "a fault of the watcher: RuntimeError: no room in the table" in note.reason
+    assert trainings.staged(model.base_path) == ["ours"]
 
 
 def publish_training(model: Model, tmp_path: Path, name: str) -> None:
