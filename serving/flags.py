@@ -164,6 +164,11 @@ class Options:
     )
     http_read_timeout_seconds: int = _flag(60, "ours: how long a REST client may take to send a request, in seconds")
     drain_timeout_seconds: int = _flag(30, "ours: how long SIGTERM waits for requests in flight, in seconds")
+    reuse_port: bool = _flag(
+        False,
+        "ours: let another server with this flag follow on the same ports: it gets all new connections, and SIGQUIT ends"
+        " this one without losing a request; gRPC clients are asked to connect again every 10 s",
+    )
 
 
 @dataclass(frozen=True)

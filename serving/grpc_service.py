@@ -23,7 +23,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving import metrics, textproto
+from serving import handover, metrics, textproto
 from serving.batching.choice import threads_for
 from serving.codec.escape import encode
 from serving.errors import Code, ServingError, too_many
@@ -65,7 +65,7 @@ class GrpcServer:
             options=[
                 ("grpc.max_receive_message_length", _INT32_MAX),
                 ("grpc.max_send_message_length", _INT32_MAX),
-                ("grpc.so_reuseport", 0),
+                *_shared(options),
                 *_channel_arguments(options.grpc_channel_arguments),
             ],
         )
@@ -79,6 +79,14 @@ class GrpcServer:
     def queued(self) -> int:
         """How many predictions are under way or wait for a thread."""
         return self._predictions.unfinished
+
+    def let_go(self) -> None:
+        """Nothing: by their age, connections are closed between two calls."""
+
+    @property
+    def clients(self) -> int:
+        """How many are connected to the port."""
+        return handover.connections(self.port)
 
     def stop_accepting(self) -> None:
         """Refuse new calls; those under way go on."""
@@ -265,6 +273,13 @@ def _refusal(error: ServingError) -> Callable[[bytes, Any], bytes]:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _shared(options: Options) -> list[tuple[str, int]]:
+    """When a server is stopped, gRPC cancels calls that cross its farewell; not when a connection ends by its age."""
+    if not options.reuse_port:
+        return [("grpc.so_reuseport", 0)]
+    return [("grpc.so_reuseport", 1), ("grpc.max_connection_age_ms", handover.CONNECTION_AGE_S * 1000)]
 
 
 def _channel_arguments(text: str) -> list[tuple[str, int | str]]:

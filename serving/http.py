@@ -41,7 +41,7 @@ def start_rest(manager: Manager, options: Options) -> RestServer:
     Raises OSError when the port cannot be had, ServingError when the monitoring file is broken.
     """
     app = RestApp(manager, options, _metrics_path(options))
-    listener = listen(options.host, options.rest_api_port)
+    listener = listen(options.host, options.rest_api_port, options.reuse_port)
     return RestServer(app, listener, options)
 
 
@@ -131,6 +131,15 @@ class RestServer:
             except Exception:
                 log.exception("A call in the REST loop failed")
 
+    def let_go(self) -> None:
+        """Close each connection behind its next answer, so that no client asks on one that is being closed."""
+        self._stopping.set()
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self.connections)
+
     def stop_accepting(self) -> None:
         """Take no new connections, and close those that are idle; requests under way go on."""
         self._stopping.set()
@@ -187,12 +196,14 @@ def _metrics_path(options: Options) -> str | None:
     return (prometheus.path or _DEFAULT_METRICS_PATH) if prometheus.enable else None
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; raises OSError when the port cannot be had."""
+def listen(host: str, port: int, shared: bool = False) -> socket.socket:
+    """A listening socket, which others may share; raises OSError when the port cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError:

@@ -17,7 +17,7 @@ from serving.flags import Options
 log = logging.getLogger("serving.main")  # also when run as a script
 
 FAILED = 255
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,10 +52,11 @@ def _serve(options: Options) -> int:
 
 
 def _run(options: Options, signals: Signals) -> int:
-    from serving import sandbox, startup
+    from serving import handover, sandbox, startup
 
     config = startup.check(options)
     startup.check_ports(options)
+    handover.prepare(options.reuse_port)
     sandbox.enter(options, config)
     signals.watch()
     from serving.server import Server
@@ -66,6 +67,9 @@ def _run(options: Options, signals: Signals) -> int:
     signals.serving = True
     server.open()
     signals.stop.wait()
+    if not signals.hurry.is_set():
+        log.info("Handing over: each client is answered until it connects again, for at most %d s", handover.LONGEST_S)
+        server.hand_over(signals.hurry)
     log.info(
         "Stopping: %d request(s) in flight have up to %d s to finish; a second signal ends them at once",
         server.in_flight,
@@ -80,7 +84,7 @@ def _run(options: Options, signals: Signals) -> int:
 
 
 class Signals:
-    """SIGTERM and SIGINT: the first one asks to stop, the second one ends the process.
+    """SIGTERM and SIGINT: the first one asks to stop, the second one ends the process. SIGQUIT asks to hand over first.
 
     A thread of its own waits for them. A handler would run in the main thread, which does not wake from its wait for
     a lock when the kernel gives the signal to another thread, as happens while threads are started.
@@ -88,6 +92,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
+        self.hurry = threading.Event()
         self.serving = False
 
     def block(self) -> None:
@@ -103,8 +108,10 @@ class Signals:
             self._handle(signal.sigwait(_ENDING))
 
     def _handle(self, number: int) -> None:
-        if self.stop.is_set():
-            os._exit(128 + number)
+        if number != signal.SIGQUIT:
+            if self.hurry.is_set():
+                os._exit(128 + number)
+            self.hurry.set()
         self.stop.set()
         if not self.serving:
             os.write(sys.stderr.fileno(), b"Told to stop before the start was complete\n")

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from serving import handover
 from serving.flags import Options
 from serving.manager import Manager
 from serving.polling import ConfigPoller, DiskPoller
@@ -16,9 +17,22 @@ from serving.startup import port_error
 
 log = logging.getLogger(__name__)
 
+_LOOK_S = 0.1
+
 
 class Front(Protocol):
     """What takes requests from the network."""
+
+    @property
+    def port(self) -> int:
+        """The TCP port; 0 when there is none."""
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+
+    def let_go(self) -> None:
+        """Have each connection end by itself, between two requests."""
 
     def stop_accepting(self) -> None:
         """Take no new connections."""
@@ -59,7 +73,18 @@ class Server:
         gc.freeze()
         self._open_grpc(start_grpc)
         self._open_rest(start_rest)
+        for front in self._fronts:
+            handover.take_new_connections(front.port)
         self._config.start()
+
+    def hand_over(self, hurry: threading.Event) -> None:
+        """Wait until no client is connected any more; each is answered until then. `hurry` ends the waiting."""
+        deadline = time.monotonic() + handover.LONGEST_S
+        for front in self._fronts:
+            front.let_go()
+        while any(front.clients for front in self._fronts) and time.monotonic() < deadline:
+            if hurry.wait(_LOOK_S):
+                return
 
     def stop(self, drain_s: float) -> int:
         """Take no new requests, wait for the running ones, unload; returns how many were cut off."""

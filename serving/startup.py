@@ -37,7 +37,7 @@ def check_ports(options: Options) -> None:
     """Refuse ports that another process holds, before any time goes into loading models."""
     for flag, port in (("port", options.port), ("rest_api_port", options.rest_api_port)):
         if port:
-            _check_port(flag, options.host, port)
+            _check_port(flag, options.host, port, options.reuse_port)
 
 
 def port_error(flag: str, host: str, port: int, error: OSError) -> ServingError:
@@ -49,12 +49,14 @@ def port_error(flag: str, host: str, port: int, error: OSError) -> ServingError:
     return ServingError(Code.UNAVAILABLE, f"Port {port} on {host} (--{flag}) {reason}")
 
 
-def _check_port(flag: str, host: str, port: int) -> None:
+def _check_port(flag: str, host: str, port: int, shared: bool) -> None:
     if not 0 < port < 2**16:
         raise invalid(f"--{flag}={port} is not a port; expected a number from 0 (off) to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             probe.bind((host, port))
             probe.listen()
