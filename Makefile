@@ -46,7 +46,7 @@ down: .venv/.base ## stop what `make up` started
 	$(BIN)/rollout down
 
 .PHONY: restart
-restart: .venv/.base ## stop and start the server; trains nothing
+restart: .venv/.base ## start a new server beside the old one and go over to it; trains nothing, loses no request
 	$(BIN)/rollout restart
 
 .PHONY: status

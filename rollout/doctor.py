@@ -92,6 +92,13 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             yield Finding(setting, Level.PROBLEM, str(error))
 
 
+def _processes(settings: Settings) -> Iterator[Finding]:
+    engine = stack.running(settings)
+    for sentence in engine.what_is_wrong() if engine else []:
+        message, _, remedy = sentence.partition("; ")
+        yield Finding("processes", Level.PROBLEM, message, remedy)
+
+
 def _disk(settings: Settings) -> Iterator[Finding]:
     free_gb = shutil.disk_usage(settings.root).free / _GB
     level = Level.OK if free_gb >= _LEAST_FREE_GB else Level.WARNING
@@ -140,5 +147,5 @@ def _installed(name: str) -> str | None:
         return None
 
 
-CHECKS: tuple[Check, ...] = (_python, _packages, _docker, gpu_checks.gpus, _ports, _disk, _folders, _models)
+CHECKS: tuple[Check, ...] = (_python, _packages, _docker, gpu_checks.gpus, _ports, _processes, _disk, _folders, _models)
 """In the order in which they are printed."""

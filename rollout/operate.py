@@ -56,11 +56,15 @@ def down(settings: Settings) -> int:
 
 
 def restart(settings: Settings) -> int:
-    """Stop and start the server with the settings of now; the versions in models/ stay as they are."""
+    """Start a new server with the settings of now; beside the old one where that can be: no request is lost."""
     with stack.exclusive(settings):
         engine = stack.remembered(settings)
         if engine is None:
             raise BundleError("nothing is running; run: make up")
+        if engine.replace():
+            version = _wait(engine, engine.settings.model_name, None)
+            _say_available(engine, _base_path(engine.settings), version, "restart of the server")
+            return 0
         engine.stop()
         output.step(f"stopped (engine: {engine.name})")
         _start(engine, _base_path(engine.settings))
@@ -125,13 +129,15 @@ def _base_path(settings: Settings) -> Path:
 
 def _already_running(engine: Engine) -> int:
     settings = engine.settings
+    engine.complete()
+    engine.check_awake()
+    _wait(engine, settings.model_name, None)
     served = engine.client().available(settings.model_name)
     versions = ", ".join(map(str, served)) or "no version of"
     output.line(
         f"already running (engine: {engine.name}): {settings.model_name} version {versions} "
         f"at {engine.client().rest_url}"
     )
-    engine.complete()
     for sentence in engine.what_is_wrong():
         output.warn(sentence)
     return 0
@@ -149,9 +155,13 @@ def _start(engine: Engine, base_path: Path) -> None:
         engine.stop()
         stack.forget(engine.settings)
         raise
+    _say_available(engine, base_path, version, "start of the server")
+
+
+def _say_available(engine: Engine, base_path: Path, version: int, origin: str) -> None:
     output.step(f"{engine.settings.model_name} version {version} is AVAILABLE")
     started = model.Model(engine.settings.model_name, base_path, engine.settings, engine.client())
-    started.ledger.append(ledger.AVAILABLE, version, origin="start of the server")
+    started.ledger.append(ledger.AVAILABLE, version, origin=origin)
     newest = max(version_folders(base_path), default=version)
     if newest > version:
         output.warn(f"version {newest} is newer than what is served; see why with: make status")

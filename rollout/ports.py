@@ -37,6 +37,14 @@ def require_free(address: str, port: int, setting: str) -> None:
         )
 
 
+def listened_on_by(process: psutil.Process | None) -> set[int]:
+    """The TCP ports that a process listens on; none when it is gone."""
+    with contextlib.suppress(psutil.Error):
+        found = process.net_connections("tcp") if process else []
+        return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN and each.laddr}
+    return set()
+
+
 def _by_whom(port: int) -> str:
     with contextlib.suppress(psutil.Error):  # Without rights the system does not say whose a socket is.
         for connection in psutil.net_connections("tcp"):

@@ -1,4 +1,4 @@
-"""Background processes of ENGINE=local: started detached, found again by pid, stopped by signal.
+"""Background processes of ENGINE=local: found again by pid, stopped by signal.
 
 A record in `.run/` holds the pid and when the process began, in ticks since which boot, so that a pid that the system
 has given to somebody else in the meantime is never mistaken for ours, and a clock that is set loses nothing.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import signal
 import subprocess
 import time
 from collections import deque
@@ -81,23 +82,47 @@ class Background:
                 start_new_session=True,
             )
         process = psutil.Process(child.pid)
-        files.write_atomically(self._record, json.dumps({"pid": child.pid, "identity": identity(process)}) + "\n")
+        self.record(process)
         return process
 
-    def stop(self, timeout_s: float) -> bool:
-        """Ask it to end, and kill it after `timeout_s`; returns whether it had to be killed."""
+    def record(self, process: psutil.Process) -> None:
+        """Have `process` found from now on."""
+        facts = {"pid": process.pid, "identity": identity(process)}
+        files.write_atomically(self._record, json.dumps(facts) + "\n")
+
+    @property
+    def was_started(self) -> bool:
+        """Whether it was started, and not stopped since; it may have ended."""
+        return self._record.is_file()
+
+    def forget(self) -> None:
+        """Have it not found any more."""
+        self._record.unlink(missing_ok=True)
+
+    def rename(self, name: str) -> Background:
+        """Have it found under another name from now on; its log stays where it is."""
+        other = dataclasses.replace(self, name=name)
+        with contextlib.suppress(FileNotFoundError):
+            self._record.rename(other._record)
+        return other
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs, and have it go on if it is stopped (SIGSTOP): it would not hear of it."""
         process = self.find()
-        killed = False
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.terminate()
-                process.resume()  # One that is stopped (SIGSTOP) would not hear of it.
-                if not self._ends_within(timeout_s):
-                    killed = True
-                    process.kill()
-                    self._ends_within(_KILL_S)
-        self._record.unlink(missing_ok=True)
-        return killed
+                process.send_signal(number)
+                process.resume()
+
+    def stop(self, timeout_s: float, number: signal.Signals = signal.SIGTERM) -> bool:
+        """Ask it to end, and kill it after `timeout_s`; returns whether it had to be killed."""
+        self.send(number)
+        ended = self._ends_within(timeout_s)
+        if not ended:
+            self.send(signal.SIGKILL)
+            self._ends_within(_KILL_S)
+        self.forget()
+        return not ended
 
     def _ends_within(self, timeout_s: float) -> bool:
         """Whether it ends in time; one that nobody reaps has ended, which psutil's own wait does not see."""

@@ -96,7 +96,8 @@ class Watcher:
     def look(self) -> None:
         """Look once at every entry and act on those that are ready."""
         if self._alive_file is not None:
-            self._alive_file.touch()
+            with contextlib.suppress(OSError):  # A full disk is no reason to stop.
+                self._alive_file.write_text(f"{os.getpid()} {time.monotonic()}\n")
         try:
             self._open_boxes()
         except BundleError as error:

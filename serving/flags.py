@@ -166,8 +166,8 @@ class Options:
     drain_timeout_seconds: int = _flag(30, "ours: how long SIGTERM waits for requests in flight, in seconds")
     reuse_port: bool = _flag(
         False,
-        "ours: let another server with this flag follow on the same ports: it gets all new connections, and SIGQUIT ends"
-        " this one without losing a request; gRPC clients are asked to connect again every 10 s",
+        "ours: let another server with this flag follow on the same ports: it gets all new connections, and SIGQUIT"
+        " ends this one without losing a request; gRPC clients are asked to connect again every 10 s",
     )
 
 

@@ -59,7 +59,9 @@ def connections(port: int) -> int:
 
 
 def _sockets(port: int, listening: bool) -> Iterator[socket.socket]:
-    for number in map(int, os.listdir(_descriptors)) if _descriptors is not None and port else ():
+    if _descriptors is None or not port:
+        return
+    for number in map(int, os.listdir(_descriptors)):  # noqa: PTH208 - no path leads there any more
         with contextlib.suppress(OSError):  # It was closed in the meantime, or has no such option.
             if not stat.S_ISSOCK(os.fstat(number).st_mode):
                 continue

@@ -39,6 +39,10 @@ class Engine(abc.ABC):
     def complete(self) -> None:  # noqa: B027 - Docker starts again what has ended
         """Start what `start` has started and is not there any more, while the server runs."""
 
+    def replace(self) -> bool:
+        """Start anew beside the server that runs, without losing a request; False where that cannot be."""
+        return False
+
     def what_is_wrong(self) -> list[str]:
         """A sentence for each process of it that does not do its work, with what to do."""
         return []
@@ -53,6 +57,9 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def check_alive(self) -> None:
         """Raise BundleError with the end of its log when the server is gone."""
+
+    def check_awake(self) -> None:  # noqa: B027 - Docker knows no such state of ours
+        """Raise BundleError when the server is stopped by a signal, so that it is of no use to wait for it."""
 
     @abc.abstractmethod
     def train(self, arguments: Sequence[str]) -> int:

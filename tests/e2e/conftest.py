@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -70,6 +71,10 @@ class Bundle:
         status, output = self.run(*command, **settings)
         assert status == 0, output
         return output
+
+    def pid(self, name: str) -> int:
+        """The pid of one of its background processes."""
+        return int(json.loads((self.root / ".run" / f"{name}.json").read_text())["pid"])
 
     def states(self) -> dict[int, str]:
         """State of every version that the server lists."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import signal
 import socket
 
 import psutil
@@ -13,7 +11,6 @@ import requests
 from bundle import manifest
 from tests.e2e.conftest import MODEL, Bundle
 from tests.ports import free_ports
-from tests.waiting import until
 
 
 def test_up_ends_with_a_right_prediction(serving: Bundle) -> None:
@@ -34,7 +31,7 @@ def test_status_has_the_real_servers_layout(serving: Bundle) -> None:
 
 
 def test_up_again_changes_nothing(serving: Bundle) -> None:
-    pid = json.loads((serving.root / ".run" / "model-server.json").read_text())["pid"]
+    pid = serving.pid("model-server")
     assert "already running" in serving.must("rollout", "up")
     assert psutil.Process(pid).is_running()
     assert serving.available() == [1]
@@ -51,18 +48,13 @@ def test_restart_serves_the_same_version(serving: Bundle) -> None:
     assert serving.available() == [1]
 
 
-def test_sigterm_drains_and_exits_zero(serving: Bundle) -> None:
-    pid = json.loads((serving.root / ".run" / "model-server.json").read_text())["pid"]
-    process = psutil.Process(pid)
-    process.send_signal(signal.SIGTERM)
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "the server to end")
+def test_up_after_everything_was_killed(serving: Bundle) -> None:
+    """The records of dead processes (stale pids) are in nobody's way."""
+    for name in ("supervisor", "model-server", "drop-watcher"):
+        psutil.Process(serving.pid(name)).kill()
     status, output = serving.run("rollout", "status")
     assert status == 1
     assert "nothing is running" in output
-
-
-def test_up_after_the_server_died(serving: Bundle) -> None:
-    """The record of a dead server (a stale pid) is in nobody's way."""
     output = serving.must("rollout", "up")
     assert "over REST and gRPC: right" in output
     assert serving.available() == [1]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 
@@ -42,7 +40,7 @@ def test_says_that_the_server_died(serving: Bundle) -> None:
     for line in process.stdout:
         if "PASSED" in line:
             break
-    record = json.loads(Path(serving.root, ".run", "model-server.json").read_text())
+    record = {"pid": serving.pid("model-server")}
     psutil.Process(record["pid"]).kill()
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 1
