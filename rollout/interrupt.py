@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
+
+_here = threading.local()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -11,29 +14,34 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interruption:
-    """Asked for by a signal handler; raised at once inside an `allowed` block, else at the next one."""
+    """Asked for by any thread; raised where the work looks up, inside an `allowed` block."""
 
     def __init__(self) -> None:
         self.requested = False
-        self._allowed = False
 
     def request(self) -> None:
         """End the `allowed` block that runs, or the next one when it begins."""
         self.requested = True
-        if self._allowed:
-            raise Interrupted
 
     def look_up(self) -> None:
-        """Raise Interrupted if it was asked for: for work that asks by itself, at moments that suit it."""
+        """Raise Interrupted if it was asked for."""
         if self.requested:
             raise Interrupted
 
     @contextlib.contextmanager
     def allowed(self) -> Iterator[None]:
-        """Let the block be interrupted."""
-        self._allowed = True
+        """Let what this thread does in the block be interrupted, where it calls `look_up` of this module."""
+        before = getattr(_here, "current", None)
+        _here.current = self
         try:
             self.look_up()
             yield
         finally:
-            self._allowed = False
+            _here.current = before
+
+
+def look_up() -> None:
+    """Raise Interrupted if the work of this thread may be interrupted, and somebody asked for that."""
+    current: Interruption | None = getattr(_here, "current", None)
+    if current is not None:
+        current.look_up()

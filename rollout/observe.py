@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from bundle.errors import BundleError
-from rollout import probe
+from rollout import interrupt, probe
 from rollout.client import STATUS_TIMEOUT_S
 from rollout.model import Model
 
@@ -132,6 +132,7 @@ def watch(model: Model, version: int, before: Counters | None) -> None:
             _ask(model, version)
         if time.monotonic() >= deadline:
             return
+        interrupt.look_up()
         time.sleep(_LOOK_S)
 
 

@@ -32,10 +32,12 @@ def run(
     GATE_DIR set it is examined by the `rollout gate-serve` that watches that folder. Raises UsageError when `allow_ops`
     names an operation that TensorFlow does not have.
     """
-    from rollout.gate import examination, operations, remote
+    from rollout.gate import examination, operations, remote, turn
 
     operations.require_known(allow_ops)
     allowance = Allowance(tuple(allow_ops), ledger.who()) if allow_ops else NOTHING
     if settings.gate_dir != "none":
         return remote.run(candidate, live, settings, allow_signature_change, allow_unmeasured, allowance, held_out)
-    return examination.examine(candidate, live, settings, allow_signature_change, allow_unmeasured, allowance, held_out)
+    allowed = allow_signature_change, allow_unmeasured, allowance
+    with turn.alone(settings.root / ".run"):
+        return examination.examine(candidate, live, settings, *allowed, held_out)

@@ -26,6 +26,7 @@ from typing import IO, Any, Protocol
 import psutil
 
 from bundle import files
+from rollout import interrupt
 from rollout.gate.cgroup import Groups
 from rollout.gate.channel import Channel, Closed, NoAnswer, TimeOver
 
@@ -159,6 +160,7 @@ class Worker:
 
     def _look(self) -> None:
         """End the process when it has taken its memory; where there is a control group, the kernel does."""
+        interrupt.look_up()
         if self._groups.limits_memory or self._process is None:
             return
         with contextlib.suppress(psutil.NoSuchProcess):

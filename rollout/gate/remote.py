@@ -14,6 +14,7 @@ from pathlib import Path
 from bundle import files
 from bundle.errors import BundleError, UncheckedVersion
 from bundle.settings import Settings
+from rollout import interrupt
 from rollout.gate import examination, queue
 from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.report import Finding, Report
@@ -66,6 +67,7 @@ def run(
 def _wait(folder: Path, path: Path) -> queue.Answer:
     began = time.time()
     while not path.exists():
+        interrupt.look_up()
         _require_gate(folder, began)
         time.sleep(_LOOK_S)
     try:

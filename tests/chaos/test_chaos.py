@@ -48,10 +48,10 @@ import sys, time
 from pathlib import Path
 from bundle import output
 from bundle.environment import load
-from rollout import gate, release, watch
+from rollout import gate, lane, release, watch
 from rollout.client import Client
 from rollout.model import Model
-watch._PENDING_TICK_S, watch._PROVEN_QUIET_S = 0.03, 0.1
+lane._PENDING_TICK_S, lane._PROVEN_QUIET_S = 0.03, 0.1
 def run(*_, **__):
     time.sleep(0.2)
     return gate.Report.of([])

@@ -60,6 +60,7 @@ def test_nothing_but_those_moves_a_folder_into_a_base_path() -> None:
         "rollout/trainings.py": "moves a refused training to quarantine",
         "trainer/train.py": "moves a finished training inside its run",
         "rollout/engines/": "its own state",
+        "rollout/processes.py": "the record of a process",
         "rollout/prove/": "its own copy of the bundle",
         "rollout/image.py": "a build context",
     }

@@ -19,7 +19,7 @@ from bundle import publish
 from bundle.errors import BundleError, UncheckedVersion
 from bundle.settings import Settings
 from bundle.versions import version_folders
-from rollout import canary, commands, gate, release, restore, status, trainings, watch
+from rollout import canary, commands, gate, lane, release, restore, status, trainings
 from rollout import model as models
 from rollout.client import Client
 from rollout.drop import Dropbox
@@ -59,7 +59,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time of day as the notes see it; a test moves it."""
     now = [1_000_000.0]
     monkeypatch.setattr(time, "time", lambda: now[0])
-    monkeypatch.setattr(watch, "_PROVEN_QUIET_S", 0.05)
+    monkeypatch.setattr(lane, "_PROVEN_QUIET_S", 0.05)
     return now
 
 
@@ -316,7 +316,7 @@ def apart(quick: Settings, stand_in_gate: Gate, monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.undo()
     monkeypatch.setattr(gate, "run", run)
-    monkeypatch.setattr(watch, "_PROVEN_QUIET_S", 0.05)
+    monkeypatch.setattr(lane, "_PROVEN_QUIET_S", 0.05)
     monkeypatch.setattr(queue, "SILENCE_S", 1.0)
     return dataclasses.replace(quick, gate_dir=str(tmp_path / "gate"))
 

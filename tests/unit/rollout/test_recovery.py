@@ -26,13 +26,16 @@ WATCH = """
 import sys, time
 from pathlib import Path
 from bundle.environment import load
-from rollout import gate, watch
+from rollout import gate, interrupt, lane, watch
 from rollout.client import Client
-watch._PENDING_TICK_S, watch._PROVEN_QUIET_S = 0.03, 0.1
+lane._PENDING_TICK_S, lane._PROVEN_QUIET_S = 0.03, 0.1
 root, port, check_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 def run(candidate, live, settings, **_):
     print("checking", flush=True)
-    time.sleep(check_s)
+    until = time.monotonic() + check_s
+    while time.monotonic() < until:
+        interrupt.look_up()
+        time.sleep(0.05)
     return gate.Report.of([])
 gate.run = run
 short = {"DROP_QUIET_SECONDS": "0.3", "READY_TIMEOUT_SECONDS": "60", "WATCH_SECONDS": "0", "KEEP_VERSIONS": "50"}

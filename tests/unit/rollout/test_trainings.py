@@ -19,7 +19,7 @@ from bundle import publish
 from bundle.errors import BundleError, RefusedVersion, UncheckedVersion, UsageError
 from bundle.pins import Pins
 from bundle.versions import version_folders
-from rollout import gate, labels, ledger, trainings, watch
+from rollout import gate, labels, lane, ledger, trainings
 from rollout.model import Model
 from rollout.release import Order
 from rollout.watch import Watcher
@@ -38,7 +38,7 @@ import sys, time
 from pathlib import Path
 from bundle import output
 from bundle.environment import load
-from rollout import commands, gate, trainings, watch
+from rollout import commands, gate, lane, trainings, watch
 from rollout.client import Client
 from rollout.model import Model
 root, port, check_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
@@ -48,7 +48,7 @@ def run(*_, **__):
 gate.run = run
 short = {"DROP_QUIET_SECONDS": "0.3", "READY_TIMEOUT_SECONDS": "5", "WATCH_SECONDS": "0", "KEEP_VERSIONS": "50"}
 settings, client = load(root, short), Client("127.0.0.1", port, 1)
-watch._PENDING_TICK_S, watch._PROVEN_QUIET_S, watch._IDLE_TICK_S = 0.03, 0.1, 0.1
+lane._PENDING_TICK_S, lane._PROVEN_QUIET_S, lane._IDLE_TICK_S = 0.03, 0.1, 0.1
 """
 WATCH = f"{GATE}\nsys.exit(watch.main(settings, client, None))\n"
 DELIVER = f"""{GATE}
@@ -83,7 +83,7 @@ def gated(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.fixture(autouse=True)
 def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_IDLE_TICK_S", 0.1)
+    monkeypatch.setattr(lane, "_IDLE_TICK_S", 0.1)
     monkeypatch.setattr(trainings, "_PAUSE_S", 0.05)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bundle.settings import Settings
-from rollout import gate, watch
+from rollout import gate, lane, watch
 from rollout.client import Client
 from rollout.watch import Watcher
 from tests.unit.bundle.parts import MODEL
@@ -34,9 +34,10 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Path | None]]:
 
 @pytest.fixture(autouse=True)
 def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_PENDING_TICK_S", 0.03)
-    monkeypatch.setattr(watch, "_PROVEN_QUIET_S", 0.1)
-    monkeypatch.setattr(watch, "_IDLE_TICK_S", 0.3)
+    monkeypatch.setattr(lane, "_PENDING_TICK_S", 0.03)
+    monkeypatch.setattr(lane, "_PROVEN_QUIET_S", 0.1)
+    monkeypatch.setattr(lane, "_IDLE_TICK_S", 0.3)
+    monkeypatch.setattr(watch, "_TICK_S", 0.3)
 
 
 @pytest.fixture

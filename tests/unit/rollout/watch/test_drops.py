@@ -12,8 +12,9 @@ import pytest
 
 from bundle import manifest
 from bundle.settings import Settings
-from rollout import watch
+from rollout import lane, watch
 from rollout.client import Client
+from rollout.lane import Lane
 from rollout.watch import Watcher
 from tests.unit.bundle.parts import MODEL, digest, make_version
 from tests.unit.bundle.test_manifest import SAMPLE
@@ -51,14 +52,14 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._now = 0.0
         self._looks: list[float] = []
-        look = Watcher.look
+        look = Lane.look
 
-        def noted(watcher: Watcher) -> None:
+        def noted(watched: Lane) -> None:
             self._looks.append(self._now)
-            look(watcher)
+            look(watched)
 
-        monkeypatch.setattr(Watcher, "look", noted)
-        monkeypatch.setattr(watch, "time", self)
+        monkeypatch.setattr(Lane, "look", noted)
+        monkeypatch.setattr(lane, "time", self)
 
     def monotonic(self) -> float:
         return self._now

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundle.settings import Settings
-from rollout import candidate, trouble, watch
+from rollout import candidate, lane, trouble
 from rollout.candidate import Finding
 from rollout.drop import Dropbox
 from rollout.watch import Watcher
@@ -41,7 +41,7 @@ def fail_to_examine(monkeypatch: pytest.MonkeyPatch, error: Exception, name: str
             raise error
         return candidate.examine(entry)
 
-    monkeypatch.setattr(watch, "examine", examine)
+    monkeypatch.setattr(lane, "examine", examine)
 
 
 def test_a_name_that_is_no_text_is_refused_with_its_bytes_in_words(
@@ -166,7 +166,7 @@ def test_a_model_folder_that_is_none_holds_up_no_other(
 
 def test_names_compare_by_their_numbers() -> None:
     names = ["v10", "v9", "10", "9", "v", "w1", "v9b"]
-    assert sorted(names, key=watch._natural) == ["9", "10", "v", "v9", "v9b", "v10", "w1"]
+    assert sorted(names, key=lane._natural) == ["9", "10", "v", "v9", "v9b", "v10", "w1"]
 
 
 def test_a_fault_among_the_trainings_holds_up_no_drop(
