@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bundle import manifest
 from bundle.errors import BundleError
+from rollout import archive
 from rollout.variables import cut_off
 
 _SHARD = re.compile(r"variables\.data-\d{5}-of-(\d{5})")
@@ -31,10 +32,11 @@ _CURES = {
     ),
     ".onnx": ("ONNX", "onnx2tf -i model.onnx -o mymodel, which writes a SavedModel"),
     ".pt": ("PyTorch", "export it to ONNX with torch.onnx.export, then: onnx2tf -i model.onnx -o mymodel"),
-    ".zip": ("an archive", "unpack it, and drop the folder"),
-    ".gz": ("an archive", "unpack it, and drop the folder"),
-    ".tgz": ("an archive", "unpack it, and drop the folder"),
-    ".tar": ("an archive", "unpack it, and drop the folder"),
+    ".gz": ("an archive", "pack the folder as .zip or .tar.gz, or drop it as it is"),
+    ".7z": ("an archive", "pack the folder as .zip or .tar.gz, or drop it as it is"),
+    ".xz": ("an archive", "pack the folder as .zip or .tar.gz, or drop it as it is"),
+    ".bz2": ("an archive", "pack the folder as .zip or .tar.gz, or drop it as it is"),
+    ".rar": ("an archive", "pack the folder as .zip or .tar.gz, or drop it as it is"),
 }
 
 Fingerprint = frozenset[tuple[str, int, int]]
@@ -83,6 +85,8 @@ def locate(entry: Path) -> Path | None:
 
 def examine(entry: Path, checksums: bool = True) -> Finding:
     """Whether `entry` holds a whole SavedModel, as far as its files tell; `checksums` takes reading all of them."""
+    if archive.is_archive(entry):
+        return Finding(Wholeness.PLAUSIBLE)  # What is in it is looked at when it is unpacked.
     if not entry.is_dir():
         return _incomplete(_why_no_folder(entry))
     folder = locate(entry)

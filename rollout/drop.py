@@ -7,6 +7,7 @@ at its next start whether the version went live, and publishes it neither twice 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -14,17 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bundle import files, publish
-from bundle.errors import BundleError, UncheckedVersion
+from bundle.errors import BundleError, RefusedVersion, UncheckedVersion
 from bundle.text import log_of, printable
 from bundle.versions import parse_version, quarantined_versions
-from rollout import release
-from rollout.candidate import locate
+from rollout import archive, release
+from rollout.candidate import Wholeness, examine, locate
 from rollout.gate import queue
 from rollout.interrupt import Interrupted, Interruption
 from rollout.model import Model
 from rollout.postponed import Postponed, Postponements, looks_of, tries_over
 
 CLAIM_PREFIX = ".checking-"
+UNPACKED_PREFIX = ".unpacked-"
 _NUMBER_PREFIX = ".published-"
 _REASON_SUFFIX = ".reason.txt"
 # File systems take 255 bytes.
@@ -67,6 +69,8 @@ class Dropbox:
             log.info("%s/%s was published as version %d before the restart", self.model.name, name, version)
             files.remove(claim)
             self._see_it_served(version, f"drop/{self.model.name}/{name}")
+        for folder in self.folder.glob(f"{UNPACKED_PREFIX}*"):
+            files.remove(folder)
         for note in self.folder.glob(f"{_NUMBER_PREFIX}*"):
             note.unlink()  # Left alone it would speak for the next drop of that name.
         for name in self.postponements.all():
@@ -86,11 +90,9 @@ class Dropbox:
         log.info("%s/%s is whole and quiet; checking it", self.model.name, entry.name)
         note = self.postponements.of(entry.name, looks_of(entry))
         claim = self._claim(entry)
-        candidate = locate(claim)
-        if candidate is None:
-            return self.refuse(claim, "it changed while it was claimed: its saved_model.pb is gone")
         try:
-            self._release(claim, candidate)
+            with self._unpacked(claim) as folder:
+                self._release(claim, self._saved_model(folder))
         except release.Refused as error:
             self.refuse(claim, error.reason)
         except UncheckedVersion as error:
@@ -104,7 +106,27 @@ class Dropbox:
             if claim.exists():
                 claim.rename(publish.free_name(self.folder, entry.name))
             raise
-        return None
+        return
+
+    @contextlib.contextmanager
+    def _unpacked(self, claim: Path) -> Iterator[Path]:
+        """The folder that was claimed; of an archive what was in it, for as long as the block runs."""
+        if not archive.is_archive(claim):
+            yield claim
+            return
+        folder = self.folder / f"{UNPACKED_PREFIX}{claim.name.removeprefix(CLAIM_PREFIX)}"
+        files.remove(folder)
+        archive.unpack(claim, folder, self.interruption.look_up)
+        try:
+            yield folder
+        finally:
+            files.remove(folder)
+
+    def _saved_model(self, folder: Path) -> Path:
+        found, candidate = examine(folder, checksums=False), locate(folder)
+        if candidate is None or found.wholeness is Wholeness.INCOMPLETE:
+            raise RefusedVersion(found.problem or "it changed while it was claimed: its saved_model.pb is gone")
+        return candidate
 
     def refuse(self, entry: Path, reason: str) -> None:
         """Move `entry` into quarantine with `reason` in a text file beside it."""

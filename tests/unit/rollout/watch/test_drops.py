@@ -302,3 +302,37 @@ def test_without_notifications_it_polls(
     until(lambda: "polling" in caplog.text, "for the warning")
     make_version(drop / "mine")
     until(lambda: numbers(base) == [1], "for version 1")
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_a_dropped_archive_goes_live_as_its_folder_would(
+    watcher: Watcher, drop: Path, base: Path, tmp_path: Path, kind: str
+) -> None:
+    make_version(tmp_path / "made" / "mymodel")
+    packed = Path(shutil.make_archive(str(tmp_path / "mymodel"), kind, tmp_path / "made"))
+    packed.rename(drop / packed.name)
+    until(lambda: numbers(base) == [1], "for it to be published")
+    until(lambda: not list(drop.iterdir()), "for the drop folder to be empty")
+    assert (base / "1" / "saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"nothing", "cannot be unpacked"), (None, "holds no saved_model.pb"), (REFUSED, "it gives other answers")],
+)
+def test_an_archive_that_is_refused_goes_to_quarantine_as_it_came(
+    watcher: Watcher, drop: Path, quarantine: Path, tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    if content == b"nothing":
+        (tmp_path / "odd.zip").write_bytes(content)
+    else:
+        make_version(tmp_path / "made" / "odd", content or b"graph")
+        if content is None:
+            (tmp_path / "made" / "odd" / "saved_model.pb").unlink()
+        shutil.make_archive(str(tmp_path / "odd"), "zip", tmp_path / "made")
+    before = (tmp_path / "odd.zip").read_bytes()
+    (tmp_path / "odd.zip").rename(drop / "odd.zip")
+    until((quarantine / "odd.zip.reason.txt").exists, "for the refusal")
+    assert why in reason(quarantine, "odd.zip")
+    assert (quarantine / "odd.zip").read_bytes() == before
+    until(lambda: not list(drop.iterdir()), "for the drop folder to be empty")
