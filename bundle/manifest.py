@@ -10,7 +10,9 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from bundle import documents, files
 from bundle.errors import BundleError
@@ -19,9 +21,9 @@ FOLDER = "assets.extra"
 NAME = "bundle.json"
 FORMAT = 1
 
-_MOST_BYTES = 32 << 20
-_LARGEST = 1e38
-"""Of a float32, which logits are."""
+_Setting = str | bool | Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)] | float | None
+_Logit = Annotated[float, msgspec.Meta(ge=-1e38, le=1e38)]
+"""A float32, in which servers compute."""
 
 TOLERANCE = 1e-4
 """How far a version's logits may lie from those in its manifest: graph optimisers and CPUs round differently."""
@@ -35,8 +37,8 @@ class Example:
     """
 
     image: str
-    label: int
-    logits: tuple[float, ...]
+    label: documents.Count
+    logits: tuple[_Logit, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,16 +47,16 @@ class Dataset:
 
     name: str
     fingerprint: str
-    train: int
-    validation: int
-    test: int
+    train: documents.Count
+    validation: documents.Count
+    test: documents.Count
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
     """Size in bytes and SHA-256 of one file of the version."""
 
-    size: int
+    size: documents.Count
     sha256: str
 
 
@@ -69,15 +71,20 @@ class Manifest:
     tensorflow_version: str
     model_type: str
     classes: tuple[str, ...]
-    image_size: int
+    image_size: documents.Count
     dataset: Dataset
-    settings: dict[str, Any]
+    settings: dict[str, _Setting]
     test_accuracy: float
-    confusion_matrix: tuple[tuple[int, ...], ...]
+    confusion_matrix: tuple[tuple[documents.Count, ...], ...]
     created: str
     examples: tuple[Example, ...]
     files: dict[str, File] = dataclasses.field(default_factory=dict)
     row_wise: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Format:
+    format: Any = None
 
 
 def manifest_path(version_folder: Path) -> Path:
@@ -100,10 +107,9 @@ def read(version_folder: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"it has more than {_MOST_BYTES >> 20} MB")
-        return _from_document(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, OverflowError, RecursionError) as error:
+        with path.open("rb") as file:
+            return _sound(file.read(documents.MOST_BYTES + 1))
+    except ValueError as error:
         raise BundleError(
             f"{path} is not a manifest of format {FORMAT} ({error}); "
             "export the version again, or remove the file to publish it without one"
@@ -143,12 +149,11 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _from_document(document: Any) -> Manifest:
-    found = document.pop("format", None) if isinstance(document, dict) else None
+def _sound(data: bytes) -> Manifest:
+    found = documents.read(data, _Format).format
     if found != FORMAT:
         raise ValueError(f"found format {found!r:.60}")
-    _require_sound(document)
-    manifest: Manifest = documents.read_as(Manifest, document, "the manifest")
+    manifest = documents.read(data, Manifest)
     for name in (*manifest.files, *(f"{FOLDER}/{example.image}" for example in manifest.examples)):
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ValueError(f"{name} leads out of the version folder")
@@ -159,21 +164,3 @@ def _from_document(document: Any) -> Manifest:
                 f"{example.image} has label {example.label}, {len(example.logits)} logits, {count} classes"
             )
     return manifest
-
-
-def _require_sound(value: Any) -> None:
-    """Raise ValueError for what JSON can say and neither a file nor a table can hold."""
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"{value!a:.60} is no text: it holds half a character") from None
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            _require_sound(name)
-            _require_sound(item)
-    elif isinstance(value, list):
-        for item in value:
-            _require_sound(item)
-    elif isinstance(value, (int, float)) and not abs(value) <= _LARGEST:
-        raise ValueError(f"it holds a number that is not finite, or larger than {_LARGEST:.0e}")

@@ -14,7 +14,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from bundle import documents, files
 from bundle.errors import BundleError
@@ -88,7 +88,7 @@ class Ledger:
         *lines, _ = self.path.read_bytes().split(b"\n")
         for number, line in enumerate(lines, 1):
             try:
-                yield _entry(json.loads(line))
+                yield documents.convert(json.loads(line), Entry)
             except ValueError as error:
                 raise BundleError(
                     f"{self.path}:{number} is no line of a ledger ({error}); move the file away to begin a new one"
@@ -98,11 +98,6 @@ class Ledger:
 def of(settings: Settings, model: str) -> Ledger:
     """The ledger of a model of the bundle."""
     return Ledger(settings.releases_dir / f"{model}.jsonl")
-
-
-def _entry(document: Any) -> Entry:
-    entry: Entry = documents.read_as(Entry, document)
-    return entry
 
 
 def _cut_torn_line(file: BinaryIO) -> None:

@@ -115,7 +115,6 @@ def _reason(error: BundleError) -> str:
 
 def _read(path: Path) -> Postponed | None:
     try:
-        note: Postponed = documents.read_as(Postponed, json.loads(path.read_text(encoding="utf-8")))
-        return note
+        return documents.convert(json.loads(path.read_bytes()), Postponed)
     except (OSError, ValueError):
         return None

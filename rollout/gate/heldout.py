@@ -118,7 +118,8 @@ def unpack(path: Path, folder: Path) -> HeldOut:
     """The set in the file `path`, its images written into `folder`; raises BundleError when it is none."""
     try:
         with zipfile.ZipFile(path) as packed:
-            index: _Index = documents.read_as(_Index, json.loads(packed.read(_INDEX)), "the held-out set")
+            with packed.open(_INDEX) as file:
+                index = documents.read(file.read(documents.MOST_BYTES + 1), _Index)
             if index.format != FORMAT or not all(0 <= each.label < len(index.classes) for each in index.examples):
                 raise ValueError(f"format {index.format}, {len(index.classes)} classes")
             examples = tuple(_unpacked(packed, each, folder / f"{n:04d}") for n, each in enumerate(index.examples))

@@ -12,7 +12,6 @@ import dataclasses
 import json
 import time
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from bundle import documents, files
 from bundle.errors import UncheckedVersion
@@ -75,8 +74,7 @@ class Request:
     @classmethod
     def read(cls, path: Path) -> Request:
         """The request in `path`; raises ValueError when it holds something else."""
-        request: Request = documents.read_as(cls, json.loads(path.read_text(encoding="utf-8")), "the request")
-        return request
+        return documents.convert(json.loads(path.read_text(encoding="utf-8")), cls)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +100,7 @@ class Answer:
     @classmethod
     def read(cls, path: Path) -> Answer:
         """The answer in `path`; raises ValueError when it holds something else."""
-        document: Any = json.loads(path.read_text(encoding="utf-8"))
-        answer: Answer = documents.read_as(cls, document, "the answer")
+        answer = documents.convert(json.loads(path.read_text(encoding="utf-8")), cls)
         for name in answer.made:
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                 raise ValueError(f"{name} leads out of the version folder")

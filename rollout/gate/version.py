@@ -181,9 +181,9 @@ class Version:
     def _ask(self, kind: Any, do: str, **arguments: Any) -> Any:
         answer = self._worker.request(do, **arguments)
         try:
-            return documents.read_as(kind, answer, f"its answer to {do}")
+            return documents.convert(answer, kind)
         except ValueError as error:
-            raise Died(f"its process answered something else than it was asked: {error}") from None
+            raise Died(f"its process answered something else than it was asked to {do}: {error}") from None
 
 
 def _texts(images: Sequence[Path]) -> list[str]:

@@ -32,8 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def described(folder: Path) -> Description:
-    description: Description = documents.read_as(Description, Subject(folder).describe())
-    return description
+    return documents.convert(Subject(folder).describe(), Description)
 
 
 def operations(folder: Path, allowance: Allowance = NOTHING) -> Finding:
