@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 
 from bundle.errors import SettingsError
 from bundle.settings import Setting, Settings, table
@@ -71,8 +71,19 @@ def read_env_file(path: Path) -> dict[str, str]:
                 f"{path}:{binding.original.line}: found {binding.original.string.strip()!r}, expected NAME=value"
             )
         if binding.key is not None:
+            _require_the_same_for_all(path, binding)
             values[binding.key] = binding.value or ""
     return values
+
+
+def _require_the_same_for_all(path: Path, binding: Binding) -> None:
+    """Refuse what docker compose, which reads the file as well, would put a variable in."""
+    written = binding.original.string.partition("=")[2].strip()
+    if "$" in (binding.value or "") and not written.startswith("'"):
+        raise SettingsError(
+            f"{path}:{binding.original.line}: {binding.key} holds a $, which docker compose takes for a variable "
+            "and other engines do not; write the value out, or in single quotes when the $ is meant"
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser, scope: str) -> None:

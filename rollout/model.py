@@ -12,6 +12,7 @@ from bundle.settings import Settings
 from bundle.versions import version_folders
 from rollout import ledger, stack
 from rollout.client import STATUS_TIMEOUT_S, Client
+from rollout.engines.base import Engine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +69,18 @@ class Model:
 
 
 def find(settings: Settings) -> Model:
-    """The model MODEL_NAME, with the server that `make up` started when it runs."""
+    """The model MODEL_NAME, with the server that `make up` started when it runs.
+
+    Raises UsageError when another folder was given for this call than that server has.
+    """
     engine = stack.running(settings)
+    if engine is not None:
+        stack.require_same_folders(settings, engine)
+    return served(settings, engine)
+
+
+def served(settings: Settings, engine: Engine | None) -> Model:
+    """The model MODEL_NAME as `engine` serves it, or without a server."""
     name = settings.model_name
     if engine is None:
         return Model(name, base_path_of(name, settings.root / "models.config", settings.models_dir), settings, None)

@@ -22,6 +22,7 @@ def up(settings: Settings) -> int:
     with stack.exclusive(settings):
         engine = stack.running(settings)
         if engine is not None:
+            stack.require_same_folders(settings, engine)
             return _already_running(engine)
         base_path = _base_path(settings)
         choice = choose(settings)

@@ -187,7 +187,7 @@ def pass_gate(model: Model, order: Order, staged: Path) -> None:
     if report.unchecked:
         raise Unchecked(order.origin, report.reason)
     if not report.passed:
-        raise Refused(order.origin, report.reason)
+        raise Refused(order.origin, report.reason_and_cure)
 
 
 def _note(model: Model, order: Order, event: str, version: int | None = None, **more: Any) -> None:

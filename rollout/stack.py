@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bundle import files
+from bundle.errors import UsageError
 from bundle.settings import Settings
 from rollout.engines.base import Engine
 from rollout.engines.choose import build
@@ -47,6 +49,16 @@ def running(settings: Settings) -> Engine | None:
     """The engine that is running now, or None."""
     engine = remembered(settings)
     return engine if engine is not None and engine.is_running() else None
+
+
+def require_same_folders(settings: Settings, engine: Engine) -> None:
+    """Raise UsageError for a folder that was given for this call and is not the one of what runs."""
+    for name in (each for each in _REMEMBERED if each.endswith("_dir")):
+        given, used = getattr(settings, name), getattr(engine.settings, name)
+        if os.environ.get(name.upper()) and given != used:
+            raise UsageError(
+                f"{name.upper()}={given}: what runs has {used}; leave it out, or stop that first: make down"
+            )
 
 
 @contextlib.contextmanager

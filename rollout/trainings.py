@@ -77,7 +77,7 @@ def find(settings: Settings) -> Model:
     base_path = base_path_of(settings.model_name, settings.root / "models.config", settings.models_dir)
     engine = stack.remembered(settings)
     if engine is not None and (engine.name == "local" or shutil.which("docker")):
-        found = models.find(settings)
+        found = models.served(settings, stack.running(settings))
         if found.base_path == base_path:
             return found
     return Model(settings.model_name, base_path, settings, None)

@@ -70,7 +70,7 @@ def reproduces(found: manifest.Manifest, rows: dict[str, Rows]) -> Finding:
         "failed",
         f"{where} differs from the logits in its manifest by {worst:.2g} of a row's largest; "
         f"at most {manifest.TOLERANCE:g} is allowed",
-        "it is not the model that its manifest was written for: train or export it again",
+        "it is not the model that its manifest was written for: train it again, or remove assets.extra/",
         figures,
     )
 

@@ -16,7 +16,7 @@ from bundle.settings import Settings
 from bundle.values import in_bytes
 from rollout import candidate as candidates
 from rollout.candidate import Wholeness
-from rollout.gate import answers, graph, heldout, layout, meaning, measuring, room, soundness, speed, survey
+from rollout.gate import answers, cure, graph, heldout, layout, meaning, measuring, room, soundness, speed, survey
 from rollout.gate.allowance import NOTHING, Allowance
 from rollout.gate.answers import Answered
 from rollout.gate.heldout import HeldOut
@@ -263,13 +263,13 @@ class Examination:
         return self.add(Finding("latency", "skipped", told))
 
     @contextlib.contextmanager
-    def _or_end(self, check: str, problem: str, remedy: str = "export it again") -> Iterator[None]:
+    def _or_end(self, check: str, problem: str, remedy: str = "") -> Iterator[None]:
         """Fail `check` with `problem` when the candidate does not do what the block asks of it."""
         try:
             yield
         except (Died, Failed) as error:
             verdict = _verdict(error)
-            remedy = remedy if verdict == "failed" else _TRY_AGAIN
+            remedy = (remedy or cure.of(str(error))) if verdict == "failed" else _TRY_AGAIN
             self.add(Finding(check, verdict, f"{problem}: {error}", remedy))
             raise Ended from None
 

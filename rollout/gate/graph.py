@@ -17,7 +17,7 @@ from rollout.gate.version import Description
 
 _LONGEST_PROBLEM = 400
 _REMEDY = (
-    "compute it with TensorFlow's operations (instead of tf.py_function, files or libraries) and export it again; "
+    "compute it with TensorFlow's operations (instead of tf.py_function, files or libraries) and write it anew; "
     "or, if you trust whoever made it, allow the operation with --allow-op"
 )
 
@@ -29,7 +29,12 @@ def unambiguous(description: Description) -> Finding:
     """Whether every server that loads the version loads the graph that was looked at here."""
     if description.ambiguities:
         problems = [shown(each, _LONGEST_PROBLEM) for each in description.ambiguities]
-        return Finding("graph", "failed", listed(problems), "export it again with TensorFlow's own writer")
+        return Finding(
+            "graph",
+            "failed",
+            listed(problems),
+            "write it with one graph for serving: model.export(path), or tf.saved_model.save(module, path)",
+        )
     return Finding("graph", "passed", "one graph is tagged for serving, and all that it names is there")
 
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rollout.gate import answers, survey
+from rollout.gate import answers, cure, survey
 from rollout.gate.answers import Answered
 from rollout.gate.report import Finding
 from rollout.gate.signatures import BYTES, LOGITS, OURS, PIXELS, Question
 from rollout.gate.soundness import Context
 from rollout.gate.survey import Sheet
 from rollout.gate.version import Output
+
+_NOT_ITS_OWN = "its manifest is another model's: train it again, or remove assets.extra/ to publish it without one"
 
 
 def reproduced(context: Context) -> Finding:
@@ -29,12 +31,12 @@ def reproduced(context: Context) -> Finding:
     ]
     if refused:
         problem = f"it does not answer the examples of its manifest: {'; '.join(refused)}"
-        return Finding("logits", "failed", problem, "export it again")
+        return Finding("logits", "failed", problem, cure.of(problem))
     rows = {each.signature: context.survey.rows(survey.OWN, each) for each in fitting}
     found = {name: each for name, each in rows.items() if each is not None}
     if not found:
         detail = f"its manifest has logits, but neither {BYTES} nor {PIXELS} has an output {LOGITS} for them"
-        return Finding("logits", "failed", detail, "export it again")
+        return Finding("logits", "failed", detail, _NOT_ITS_OWN)
     return answers.reproduces(document, found)
 
 

@@ -57,6 +57,12 @@ class Report:
         return cls(not failed and not open_ones, reason, tuple(findings), made, tuple(answered))
 
     @property
+    def reason_and_cure(self) -> str:
+        """The reason, and what helps against the first failure."""
+        cure = next((each.remedy for each in self.findings if each.verdict == "failed" and each.remedy), "")
+        return f"{self.reason}; what helps: {cure}" if cure else self.reason
+
+    @property
     def unchecked(self) -> bool:
         """Whether the candidate is neither passed nor refused: a check could not be finished, and none failed."""
         verdicts = {finding.verdict for finding in self.findings}

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from bundle import manifest
+from rollout.gate import cure
 from rollout.gate.report import Finding
 from rollout.gate.signatures import OURS, Question, Signature, takes_images
 from rollout.gate.survey import Sheet, Survey
@@ -86,8 +87,8 @@ def finite(context: Context) -> Finding:
         problems.append(f"{named} is NaN or infinite for its own warm-up requests")
     if problems:
         remedy = (
-            "train or export it again; if it takes other numbers than made-up ones, give it warm-up requests that "
-            "show which"
+            "look for a division by zero, a logarithm or an overflow in it; if it takes other numbers than made-up "
+            "ones, give it warm-up requests that show which"
         )
         return Finding("finite", "failed", "; ".join(problems), remedy)
     if doubts:
@@ -107,11 +108,9 @@ def outputs(context: Context, allow_change: bool) -> Finding:
     declared += list(_without_an_answer(context, allow_change))
     counted = list(_wrong_counts(context))
     if declared or (counted and not (allow_change and context.manifest is None)):
-        remedy = (
-            "export it again, so that servers can ask it and images get one number per class; "
-            "a model of Keras 3 with its export(), not with tf.saved_model.save"
-        )
-        return Finding("outputs", "failed", "; ".join([*declared, *counted]), remedy)
+        said = "; ".join([*declared, *counted])
+        remedy = "give it a row for each image, and a number for each class"
+        return Finding("outputs", "failed", said, cure.of(said) if "not answer" in said else remedy)
     if counted:
         return Finding("outputs", "noted", f"{'; '.join(counted)}; allowed by --allow-signature-change")
     others = _reasons({**context.survey.failed, **context.survey.unmixed})

@@ -259,3 +259,12 @@ def test_killed_trainers_leave_no_half_version_and_lose_no_training(serving: Bun
 
 def _publishes(serving: Bundle, leftovers: set[Path]) -> bool:
     return bool(set(serving.base_path.glob(".staging-*")) - leftovers)
+
+
+@pytest.mark.parametrize("command", [("up",), ("train",), ("publish", "models/ResnetModel/1"), ("rollback",)])
+def test_a_folder_that_is_not_the_one_of_what_runs_is_refused(serving: Bundle, command: tuple[str, ...]) -> None:
+    before = serving.available()
+    status, output = serving.run("rollout", *command, MODELS_DIR=str(serving.root / "elsewhere"))
+    assert status == 2, output
+    assert f"what runs has {serving.root / 'models'}; leave it out, or stop that first: make down" in output
+    assert serving.available() == before

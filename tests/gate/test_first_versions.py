@@ -35,7 +35,7 @@ def test_one_that_no_server_could_ask_is_refused(made: Path, settings: Settings)
     report = gate.run(made / FORGOTTEN, None, settings)
     assert list(failures(report)) == ["outputs"]
     assert "serving_default does not answer pictures or numbers, alone and in batches: FAILED_PRECO" in report.reason
-    assert "with its export(), not with tf.saved_model.save" in finding(report, "outputs").remedy
+    assert "model.export('mymodel')" in finding(report, "outputs").remedy
 
 
 def test_one_with_a_batch_of_its_own_is_warmed_up_and_timed_with_that(made: Path, settings: Settings) -> None:

@@ -205,3 +205,14 @@ def test_values_on_makes_command_line_are_values_and_no_names(root: Path) -> Non
 
 def test_makes_own_variables_are_no_settings(root: Path) -> None:
     assert make(root, "TF_CPP_MIN_LOG_LEVEL=0", "PYTHON=python3.11").stdout.strip().endswith("read none None")
+
+
+@pytest.mark.parametrize("value", ["$HOME/models", "${HOME}/models", '"$HOME/models"', "a$b"])
+def test_a_variable_in_the_file_is_refused_as_engines_differ(root: Path, value: str) -> None:
+    set_in_env_file(root, f"MODELS_DIR={value}")
+    assert "MODELS_DIR holds a $, which docker compose takes for a variable" in refusal(root)
+
+
+def test_a_dollar_in_single_quotes_is_one_for_everybody(root: Path) -> None:
+    set_in_env_file(root, "MODELS_DIR='models$1'")
+    assert load(root).models_dir == root / "models$1"
