@@ -24,6 +24,7 @@ from rollout.gate import queue
 from rollout.interrupt import Interrupted, Interruption
 from rollout.model import Model
 from rollout.postponed import Postponed, Postponements, looks_of, tries_over
+from rollout.turns import Turns
 
 CLAIM_PREFIX = ".checking-"
 UNPACKED_PREFIX = ".unpacked-"
@@ -51,6 +52,7 @@ class Dropbox:
         self.interruption = interruption or Interruption()
         self.folder = model.settings.drop_dir / model.name
         self.postponements = Postponements(self.folder)
+        self.turns = Turns(self.folder, model.settings.releases_dir / f"{model.name}.drops.json")
 
     def entries(self) -> Iterator[Path]:
         """What lies in the folder and is not ours: dotted names are claims, or copies under way."""
@@ -73,6 +75,7 @@ class Dropbox:
             files.remove(folder)
         for note in self.folder.glob(f"{_NUMBER_PREFIX}*"):
             note.unlink()  # Left alone it would speak for the next drop of that name.
+        self.turns.sweep()
         for name in self.postponements.all():
             if not (self.folder / name).exists():
                 self.postponements.forget(name)
@@ -89,10 +92,13 @@ class Dropbox:
         """
         log.info("%s/%s is whole and quiet; checking it", self.model.name, entry.name)
         note = self.postponements.of(entry.name, looks_of(entry))
+        turn = self.turns.give(entry)
+        if self.turns.is_overtaken(turn):
+            return self.refuse(entry, "a drop that came after it is live already; drop it again to have it follow")
         claim = self._claim(entry)
         try:
             with self._unpacked(claim) as folder:
-                self._release(claim, self._saved_model(folder))
+                self._release(claim, self._saved_model(folder), turn)
         except release.Refused as error:
             self.refuse(claim, error.reason)
         except UncheckedVersion as error:
@@ -106,7 +112,7 @@ class Dropbox:
             if claim.exists():
                 claim.rename(publish.free_name(self.folder, entry.name))
             raise
-        return
+        return None
 
     @contextlib.contextmanager
     def _unpacked(self, claim: Path) -> Iterator[Path]:
@@ -144,6 +150,7 @@ class Dropbox:
             note.unlink(missing_ok=True)
             raise
         self.postponements.forget(name)
+        self.turns.forget(name)
         log.warning("refused %s/%s: %s; it is in %s", self.model.name, name, reason, target)
 
     def leave(self, entry: Path, reason: str) -> None:
@@ -173,7 +180,7 @@ class Dropbox:
         log.warning("%s/%s waits for another try; %s", self.model.name, entry.name, new.in_words())
         return None
 
-    def _release(self, claim: Path, candidate: Path) -> None:
+    def _release(self, claim: Path, candidate: Path, turn: int) -> None:
         name = claim.name.removeprefix(CLAIM_PREFIX)
         number_file = self._number_file(name)
 
@@ -181,8 +188,10 @@ class Dropbox:
             files.write_atomically(number_file, f"{number}\n")
 
         def forget_claim() -> None:
+            self.turns.went_live(turn)
             files.remove(claim)
             self.postponements.forget(name)
+            self.turns.forget(name)
             number_file.unlink(missing_ok=True)
 
         order = release.Order(

@@ -34,6 +34,8 @@ _PROVEN_QUIET_S = 0.5
 # How many times as long as an incomplete entry one is tried again that the file system has trouble with.
 _PATIENCE = 4
 
+_Order = tuple[bool, int, float, int, list[Any]]
+
 log = log_of("drop")
 
 
@@ -129,12 +131,12 @@ class Lane:
         except OSError as error:
             self._warn_once(f"cannot look into {box.folder}: {in_words(error)}")
             return set()
-        whole: list[tuple[tuple[int, list[Any]], Path, bool]] = []
+        whole: list[tuple[_Order, Path, bool]] = []
         for entry in present:
             with self._isolated(box, entry):
                 may_be_taken = self._is_ready(box, entry)
                 if may_be_taken is not None:
-                    whole.append(((arrived(entry), _natural(entry.name)), entry, may_be_taken))
+                    whole.append((self._order(box, entry), entry, may_be_taken))
         for _, entry, may_be_taken in sorted(whole):
             if self._stopping.is_set() or not may_be_taken:
                 break  # Whatever came later is not to overtake it.
@@ -143,6 +145,15 @@ class Lane:
                 box.accept(entry)
                 self._troubles.pop(entry, None)
         return set(present)
+
+    def _order(self, box: Dropbox, entry: Path) -> _Order:
+        """Those that were taken before come first; then by when they were seen to be complete, which no clock changes.
+
+        Of several that were found in one look the file system's clock decides.
+        """
+        turn = box.turns.of(entry)
+        since = self._waiting[entry].since if turn is None else 0.0
+        return turn is None, turn or 0, since, arrived(entry), _natural(entry.name)
 
     @contextlib.contextmanager
     def _isolated(self, box: Dropbox, entry: Path) -> Iterator[None]:
@@ -232,7 +243,7 @@ class Lane:
         if state is None or state.looks != looks:
             if state is None and trouble is None:
                 log.info("noticed %s/%s; waiting until it is whole and quiet", box.model.name, entry.name)
-            self._waiting[entry] = Waiting(looks, time.monotonic())
+            self._waiting[entry] = Waiting(looks, self._looked)
             return None
         quiet_s = time.monotonic() - state.since
         if quiet_s < _PROVEN_QUIET_S:

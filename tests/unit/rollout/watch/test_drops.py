@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import shutil
 import subprocess
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from bundle import manifest
 from bundle.settings import Settings
-from rollout import lane, watch
+from rollout import gate, lane, watch
 from rollout.client import Client
 from rollout.lane import Lane
 from rollout.watch import Watcher
@@ -336,3 +337,43 @@ def test_an_archive_that_is_refused_goes_to_quarantine_as_it_came(
     assert why in reason(quarantine, "odd.zip")
     assert (quarantine / "odd.zip").read_bytes() == before
     until(lambda: not list(drop.iterdir()), "for the drop folder to be empty")
+
+
+def test_a_drop_that_was_put_off_does_not_go_live_after_a_later_one(
+    start: Start, settings: Settings, drop: Path, base: Path, quarantine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = gate.run
+
+    def run(candidate: Path, *more: object, **named: object) -> gate.Report:
+        if (candidate / "saved_model.pb").read_bytes() == b"slow" and not numbers(base):
+            return gate.Report.of([gate.Finding("answers", "unchecked", "no time")])
+        return passes(candidate, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(gate, "run", run)
+    start(dataclasses.replace(settings, check_retry_seconds=1))
+    make_version(drop / "old", b"slow")
+    until(lambda: list(drop.glob(".waits-*")), "for the first try")
+    make_version(drop / "new")
+    until((quarantine / "old.reason.txt").exists, "for the refusal")
+    assert "a drop that came after it is live already" in reason(quarantine, "old")
+    assert numbers(base) == [1]
+    assert (base / "1" / "saved_model.pb").read_bytes() == b"graph"
+    until(lambda: not list(drop.glob("*")) and not list(drop.glob(".turn-*")), "for the drop folder to be empty")
+
+
+def test_the_last_of_thirty_that_came_is_live_whatever_their_names(
+    start: Start, settings: Settings, drop: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(7)
+    names = [f"v{number}" for number in range(30)]
+    chance.shuffle(names)
+    clock, came = 2e9, []
+    monkeypatch.setattr(lane, "arrived", lambda _: 0)  # As if the clock had stood still, or gone back.
+    start(dataclasses.replace(settings, keep_versions=50))
+    for name in names:
+        make_version(drop.parent / ".made", name.encode()).rename(drop / name)
+        came.append(name)
+        until(lambda: entries(drop).count(f".checking-{came[-1]}") or came[-1] not in entries(drop), f"for {name}")
+        clock -= 3600
+    until(lambda: len(numbers(base)) == 30, "for all of them")
+    assert [(base / str(n) / "saved_model.pb").read_bytes().decode() for n in numbers(base)] == came
