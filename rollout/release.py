@@ -17,7 +17,7 @@ from bundle.errors import BundleError, RefusedVersion, UncheckedVersion, UsageEr
 from bundle.publish import Version
 from bundle.versions import highest_ever
 from rollout import gate, labels, ledger, observe, probe, reconcile, retention, rollback, waiting, yardstick
-from rollout.client import Unreachable
+from rollout.client import Client, Unreachable
 from rollout.interrupt import Interruption
 from rollout.model import Model
 
@@ -103,10 +103,12 @@ def serve(model: Model, number: int, order: Order) -> None:
     """
     if model.client is None:
         return yardstick.keep(model, number)
-    client, timeout_s = model.client, model.settings.ready_timeout_seconds
+    client = model.client
     try:
-        waiting.until_available(client, model.name, number, timeout_s, lambda: _still_there(model, number))
-        probe.require_right_answers(client, model.name, number, model.base_path / str(number))
+        try:
+            _ask(model, client, number)
+        except Unreachable:  # It ended meanwhile; whoever looks after it starts it again.
+            _ask(model, client, number)
     except (waiting.LoadFailed, probe.WrongAnswers) as error:
         _still_there(model, number)
         raise _taken_back(model, number, order, str(error)) from error
@@ -116,6 +118,12 @@ def serve(model: Model, number: int, order: Order) -> None:
     yardstick.keep(model, number)
     output.step(f"{model.name} version {number} is AVAILABLE at {client.rest_url}")
     return None
+
+
+def _ask(model: Model, client: Client, number: int) -> None:
+    timeout_s = model.settings.ready_timeout_seconds
+    waiting.until_available(client, model.name, number, timeout_s, lambda: _still_there(model, number))
+    probe.require_right_answers(client, model.name, number, model.base_path / str(number))
 
 
 def watch(model: Model, number: int, before: observe.Counters | None, interruption: Interruption) -> None:
