@@ -41,11 +41,22 @@ def add(source: Path, target: Path) -> None:
     settle(target)
 
 
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Have an OSError of the block say that it is about `path`: one of a write does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replace `path` in one step: a reader sees the old content or the new, also after a crash."""
     descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with named(path), os.fdopen(descriptor, "wb") as file:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())

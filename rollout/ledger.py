@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import errno
 import getpass
 import json
 import os
@@ -71,9 +72,9 @@ class Ledger:
         line = json.dumps(dataclasses.asdict(entry), ensure_ascii=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _MODE)
-        with files.lock(self.path), os.fdopen(descriptor, "r+b", buffering=0) as file:
+        with files.lock(self.path), files.named(self.path), os.fdopen(descriptor, "r+b", buffering=0) as file:
             _cut_torn_line(file)
-            file.write(line.encode())
+            _write_whole(file, line.encode())
             os.fsync(file.fileno())
         files.fsync(self.path.parent)
         return entry
@@ -98,6 +99,14 @@ class Ledger:
 def of(settings: Settings, model: str) -> Ledger:
     """The ledger of a model of the bundle."""
     return Ledger(settings.releases_dir / f"{model}.jsonl")
+
+
+def _write_whole(file: BinaryIO, data: bytes) -> None:
+    """Write all of it or nothing: on a full disk the kernel takes a part and does not complain."""
+    start = file.seek(0, os.SEEK_END)
+    if file.write(data) != len(data):
+        file.truncate(start)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _cut_torn_line(file: BinaryIO) -> None:

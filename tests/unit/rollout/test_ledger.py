@@ -9,7 +9,7 @@ import pytest
 from bundle.errors import BundleError
 from rollout import ledger
 from rollout.ledger import Ledger
-from tests.unit.bundle.parts import finish, python
+from tests.unit.bundle.parts import finish, on_file_system, python
 
 APPEND_MANY = """
 import sys
@@ -70,3 +70,29 @@ def test_writers_in_several_processes_do_not_mix_their_lines(book: Ledger) -> No
     assert len(entries) == 60
     for letter in "abc":
         assert [entry.version for entry in entries if entry.origin == letter * 300] == list(range(20))
+
+
+FULL = """
+import sys
+from pathlib import Path
+from rollout.ledger import Ledger
+folder = Path(sys.argv[1])
+book = Ledger(folder / "m.jsonl")
+written = 0
+try:
+    while True:
+        book.append("checked", reason="r" * 700)
+        written += 1
+except OSError as error:
+    print(error.filename, error.strerror)
+print(len(book.entries()) == written)
+(folder / "filler").unlink()
+book.append("published", 1)
+print(len(book.entries()) == written + 1)
+"""
+
+
+def test_a_line_that_the_disk_has_no_room_for_is_an_error_and_no_half(tmp_path: Path) -> None:
+    fill = f"from pathlib import Path; import sys; Path(sys.argv[1], 'filler').write_bytes(bytes(40_000))\n{FULL}"
+    answer = on_file_system(tmp_path, "size=64k", fill, tmp_path)
+    assert answer.stdout.splitlines() == [f"{tmp_path}/m.jsonl No space left on device", "True", "True"], answer.stderr
