@@ -74,7 +74,8 @@ class Ledger:
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, _MODE)
         with files.lock(self.path), files.named(self.path), os.fdopen(descriptor, "r+b", buffering=0) as file:
             _cut_torn_line(file)
-            _write_whole(file, line.encode())
+            # A name may be of bytes that are no text: JSON says half a character as \\udcff.
+            _write_whole(file, line.encode("utf-8", "backslashreplace"))
             os.fsync(file.fileno())
         files.fsync(self.path.parent)
         return entry

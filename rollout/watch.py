@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -206,6 +207,8 @@ def _observed(folder: Path, notice: Callable[[str], None]) -> Iterator[None]:
 def main(settings: Settings, client: Client, alive_file: Path | None) -> int:
     """Run the watcher in the foreground until SIGTERM or Ctrl-C; exit status 0."""
     log_to_stderr()
+    # watchdog warns of folders that come and go while it looks.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="watchdog")
     watcher = Watcher(settings, client, alive_file)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watcher.stop())

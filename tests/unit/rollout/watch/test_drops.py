@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from bundle import manifest
 from bundle.settings import Settings
-from rollout import gate, lane, watch
+from rollout import gate, lane, ledger, watch
 from rollout.client import Client
 from rollout.lane import Lane
 from rollout.watch import Watcher
@@ -377,3 +378,13 @@ def test_the_last_of_thirty_that_came_is_live_whatever_their_names(
         clock -= 3600
     until(lambda: len(numbers(base)) == 30, "for all of them")
     assert [(base / str(n) / "saved_model.pb").read_bytes().decode() for n in numbers(base)] == came
+
+
+def test_a_name_of_bytes_that_are_no_text_goes_live_and_is_in_the_ledger(
+    watcher: Watcher, drop: Path, base: Path, settings: Settings
+) -> None:
+    name = os.fsdecode(b"latin-1 \xe9")
+    make_version(drop.parent / ".made").rename(drop / name)
+    until(lambda: numbers(base) == [1], "for it to be published")
+    until(lambda: not list(drop.iterdir()), "for the drop folder to be empty")
+    assert ledger.of(settings, MODEL).entries()[-1].origin == f"drop/{MODEL}/{name}"
