@@ -98,8 +98,8 @@ prove: .venv/.base ## the proof: a day of rollouts, good and bad, under load; wr
 	$(BIN)/python -m rollout.prove $(ARGS)
 
 .PHONY: chaos
-chaos: .venv/.dev ## kill -9 and SIGSTOP of every process at random moments: 50 releases, then 60 blows at a whole stack
-	CHAOS_RELEASES=50 CHAOS_BLOWS=60 $(BIN)/python -m pytest tests/chaos -q --no-header --timeout 3000 $(ARGS)
+chaos: .venv/.dev ## kill -9 and SIGSTOP of every process at random moments, 50 releases, 60 blows at a stack, 5 restarts
+	CHAOS_RELEASES=50 CHAOS_BLOWS=60 RESTARTS=5 $(BIN)/python -m pytest tests/chaos tests/e2e/test_supervision.py -q --no-header --timeout 3000 $(ARGS)
 
 .PHONY: image
 image: .venv/.base ## bake a version into a server image that needs no mount: make image VERSION=3, else the newest

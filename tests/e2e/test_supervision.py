@@ -30,7 +30,7 @@ STATUS_S = 3.0
 AFTER_DRAIN_S = 5.0
 DRAIN_S = 30.0
 PER_SECOND = 50
-RESTARTS = int(os.environ.get("RESTARTS", "2"))
+RESTARTS = int(os.environ.get("RESTARTS", "1"))
 
 
 @pytest.fixture(autouse=True)
