@@ -85,20 +85,20 @@ class LocalEngine(Engine):
             self.server = self.before.rename(self.server.name)
         if sys.platform != "linux" or self.server.find() is None:
             return False
+        if self.before.find() is not None:  # A restart was killed when the new server had been started.
+            self._go_over()
+            if self.supervisor.process.find() is not None:
+                return True
         self.supervisor.kill()
         self.watcher.stop(_WATCHER_STOP_S)
-        self.before.stop(self.settings.stop_grace_seconds)
         self.server.rename(self.before.name)
         try:
             self._launch()
-            self._wait_until_it_listens()
+            self._go_over()
         except BaseException:
-            self._go_back()
+            if self.before.find() is not None:
+                self._go_back()
             raise
-        output.step(
-            f"the new server answers{_pid(self.server)}; the one before ends as soon as its clients have gone over"
-        )
-        self.before.stop(_LEAVE_S + self.settings.stop_grace_seconds, signal.SIGQUIT)
         return True
 
     def what_is_wrong(self) -> list[str]:
@@ -149,6 +149,12 @@ class LocalEngine(Engine):
                 Program(self.watcher, watch, _WATCHER_STOP_S),
             ]
         )
+
+    def _go_over(self) -> None:
+        """Let the server before end as soon as the one that follows it answers, and its clients have gone over."""
+        self._wait_until_it_listens()
+        output.step(f"the new server answers{_pid(self.server)}; the one before ends when its clients have gone over")
+        self.before.stop(_LEAVE_S + self.settings.stop_grace_seconds, signal.SIGQUIT)
 
     def _wait_until_it_listens(self) -> None:
         wanted = {self.settings.rest_port, self.settings.grpc_port}

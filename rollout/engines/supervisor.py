@@ -107,8 +107,9 @@ class Supervisor:
         started = [program.process for program in programs if program.starts]
         for process in started:
             process.forget()
-        command = [str(Path(sys.executable).with_name("supervisord")), "-c", ".run/supervisor.conf"]
-        self.process.start(command, self._root)
+        supervisord = str(Path(sys.executable).with_name("supervisord"))
+        # It writes its own record: whoever starts it may be killed before he does.
+        self.process.start([*_launched(self.process), supervisord, "-c", ".run/supervisor.conf"], self._root)
         self._wait_for(started)
 
     def state_of(self, process: Background) -> str:
@@ -188,7 +189,10 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _script(program: Program) -> str:
-    launch = [sys.executable, "-I", "-m", "rollout.engines.launch"]
-    process = program.process
-    command = shlex.join([*launch, str(process.run_dir), process.name, *program.command])
-    return f"exec {command} </dev/null >>{shlex.quote(str(process.log))} 2>&1\n"
+    command = shlex.join([*_launched(program.process), *program.command])
+    return f"exec {command} </dev/null >>{shlex.quote(str(program.process.log))} 2>&1\n"
+
+
+def _launched(process: Background) -> list[str]:
+    """What is put before a command that is to be found as `process`."""
+    return [sys.executable, "-I", "-m", "rollout.engines.launch", str(process.run_dir), process.name]

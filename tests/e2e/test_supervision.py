@@ -159,6 +159,21 @@ def test_a_server_that_cannot_start_leaves_the_answering_to_the_one_before(servi
     assert "warning" not in status_of(serving)[0]
 
 
+def test_a_restart_that_was_killed_is_finished_by_up(serving: Bundle) -> None:
+    before = serving.pid("model-server")
+    with traffic(serving) as failures:
+        command = serving.start("rollout", "restart")
+        until(lambda: (serving.root / ".run" / "model-server-before.json").exists(), "for the restart to be under way")
+        command.kill()
+        command.communicate()
+        assert "make up" in status_of(serving)[0]
+        serving.must("rollout", "up")
+    assert failures == []
+    assert serving.pid("model-server") != before
+    assert not _lives(before)
+    assert "warning" not in status_of(serving)[0]
+
+
 def _settings(serving: Bundle) -> Settings:
     given = {name: serving.environment[name] for name in ("REST_PORT", "GRPC_PORT")}
     return load(serving.root, given)
