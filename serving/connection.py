@@ -18,6 +18,8 @@ _BAD_TARGET = re.compile(rb"%(?![0-9a-fA-F]{2})|[^\x21-\x7e]")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_HEADER_BYTES = 1 << 20
+# The longest that anybody asks for has the names of a model and of a label.
+_LONGEST_TARGET = 64 << 10
 _MAX_PIPELINED = 16
 # All connections together hold at most so many bodies of the largest size.
 _BUFFERED_BODIES = 4
@@ -52,6 +54,8 @@ class Connection(asyncio.Protocol):
         self._parser = _parser(self)
         self._request: Request | None = None
         self._url = b""
+        self._announced = b""
+        self._interrupted = self._replaying = False
         self._headers_done = False
         self._head_bytes = 0
         self._started = time.monotonic()
@@ -116,6 +120,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if self._replaying:
+            return
+        self._announced = b""
         self._request = Request()
         self._url = b""
         self._headers_done = False
@@ -123,7 +130,8 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
-        self._url += url
+        if not self._replaying:
+            self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, or a trailer, which is ignored."""
@@ -131,6 +139,8 @@ class Connection(asyncio.Protocol):
         if request is None or self._headers_done:
             return
         name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
+            self._announced = name + b": " + value
         if name == b"content-length":
             if value.isdigit() and int(value) > self._host.max_body_bytes:
                 request.refusal = _too_large(self._host.max_body_bytes)
@@ -144,15 +154,18 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is there: decide whether the request can be taken at all."""
         request = self._request
-        if request is None:
+        if request is None or self._replaying:
             return
+        self._interrupted = self._parser.should_upgrade() and self._announced not in (b"", b"content-length: 0")
         self._headers_done = True
         self._head_bytes = 0
         request.version = self._parser.get_http_version()
         request.method = self._parser.get_method().decode("latin-1")
         request.keep_alive = self._parser.should_keep_alive()
-        request.target = _ABSOLUTE.sub("", self._url.decode("latin-1"), count=1)
-        if request.version[0] != "1" or _BAD_TARGET.search(self._url):
+        request.target = _path_of(self._url.decode("latin-1"))
+        if len(self._url) > _LONGEST_TARGET:
+            request.refusal = html_error(414, REASONS[414])
+        elif request.version[0] != "1" or _BAD_TARGET.search(self._url):
             request.refusal = html_error(400, "Bad Request")
         elif request.method not in _METHODS:
             request.refusal = html_error(501, "Not Implemented")
@@ -175,6 +188,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is complete: answer it, after those before it."""
+        if self._interrupted:
+            return
         request, self._request = self._request, None
         self._headers_done = False
         self._started = time.monotonic()
@@ -221,10 +236,19 @@ class Connection(asyncio.Protocol):
                 self._parser.feed_data(data)
                 return
             except httptools.HttpParserUpgrade as upgrade:
-                # The upgrade is not taken: the request has been answered, what follows is HTTP again.
+                # The upgrade is not taken: what follows is the request's body, or HTTP again.
                 data = data[upgrade.args[0] :]
+                if self._interrupted:
+                    self._go_on_with_the_body()
                 if not data:
                     return
+
+    def _go_on_with_the_body(self) -> None:
+        """Have a new parser at the place where the old one believes that HTTP has ended: behind the head."""
+        self._interrupted, self._replaying = False, True
+        self._parser = _parser(self)
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + self._announced + b"\r\n\r\n")
+        self._replaying = False
 
     def _parse_error(self) -> Response:
         if self._headers_done:
@@ -290,6 +314,12 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(_LINGER_S, self._transport.close)
         else:
             self._transport.close()
+
+
+def _path_of(target: str) -> str:
+    """The target without the scheme and host of its absolute form, which are looked for at its start alone."""
+    absolute = _ABSOLUTE.match(target)
+    return target[absolute.end() :] if absolute else target
 
 
 def _parser(connection: Connection) -> Any:

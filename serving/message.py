@@ -19,6 +19,7 @@ REASONS = {
     408: "Request Timeout",
     409: "Conflict",
     413: "Request Entity Too Large",
+    414: "Request-URI Too Large",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     499: "Client Closed Request",

@@ -366,3 +366,47 @@ def test_stopping_finishes_requests_and_closes_connections(http: Fixture) -> Non
         reply = read_all(busy)
     assert reply.endswith(b"GET /wait ")
     assert b"Connection: close" in reply
+
+
+@pytest.mark.parametrize("before", [b"", b"/", b"/v1/models/", b"a" * 10 + b":"])
+def test_a_long_target_takes_no_time(http: Fixture, before: bytes) -> None:
+    """Its scheme was once looked for at every place, which took a minute for this one."""
+    began = time.monotonic()
+    reply = http.exchange(b"GET " + before + b"a" * 900_000 + b" HTTP/1.1\r\n\r\n")
+    assert time.monotonic() - began < 5
+    assert reply.startswith((b"HTTP/1.1 414 Request-URI Too Large\r\n", b"HTTP/1.1 400 "))
+
+
+def test_the_longest_target_that_is_taken(http: Fixture) -> None:
+    target = b"/" + b"a" * (64 * 1024 - 1)
+    assert http.exchange(b"GET " + target + b" HTTP/1.1\r\n\r\n").endswith(b"GET " + target + b" ")
+    assert http.exchange(b"GET " + target + b"a HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 414 ")
+
+
+def test_only_the_start_of_a_target_can_name_a_host(http: Fixture) -> None:
+    reply = http.exchange(b"GET /a?from=http://elsewhere/b HTTP/1.1\r\n\r\n")
+    assert reply.endswith(b"GET /a?from=http://elsewhere/b ")
+    assert http.exchange(b"GET http://here/b HTTP/1.1\r\n\r\n").endswith(b"GET /b ")
+
+
+OFFERS = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n",
+)
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize("cut", [None, 1, 7])
+def test_an_offer_to_upgrade_is_ignored_and_the_body_is_read_once(http: Fixture, offer: bytes, cut: int | None) -> None:
+    hidden = b"GET /hidden HTTP/1.1\r\n\r\n"
+    plain = b"POST /a HTTP/1.1\r\n" + offer + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden
+    chunked = b"POST /b HTTP/1.1\r\n" + offer + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    nothing = b"POST /c HTTP/1.1\r\n" + offer + b"Content-Length: 0\r\n\r\n"
+    sent = plain + chunked + nothing + b"GET /d HTTP/1.1\r\n" + offer + b"\r\nGET /e HTTP/1.1\r\n\r\n"
+    with http.connect() as client:
+        for at in range(0, len(sent), cut or len(sent)):
+            client.sendall(sent[at : at + (cut or len(sent))])
+        client.shutdown(socket.SHUT_WR)
+        reply = read_all(client)
+    bodies = re.findall(rb"\r\n\r\n(.*?)(?=HTTP/1.1 |\Z)", reply, re.DOTALL)
+    assert bodies == [b"POST /a " + hidden, b"POST /b abc", b"POST /c ", b"GET /d ", b"GET /e "]
