@@ -167,7 +167,7 @@ class Options:
     reuse_port: bool = _flag(
         False,
         "ours: let another server with this flag follow on the same ports: it gets all new connections, and SIGQUIT"
-        " ends this one without losing a request; gRPC clients are asked to connect again every 10 s",
+        " ends this one without losing a request; gRPC clients are asked to connect again every 5 s",
     )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from serving.errors import invalid
 
-CONNECTION_AGE_S = 10
+CONNECTION_AGE_S = 5
 """After how long gRPC clients are asked to connect again where a server may follow; Linux's gRPC adds up to 10 %."""
 
 LONGEST_S = CONNECTION_AGE_S * 1.1 + 1

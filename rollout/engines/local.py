@@ -22,7 +22,7 @@ from rollout.processes import Background
 _LAST_LINES = 15
 _AFTER_DRAIN_S = 3
 # By then every client was asked to connect again.
-_LEAVE_S = 15
+_LEAVE_S = 10
 LONGEST_SILENCE_S = 30.0
 """A drop watcher that does not look round for longer is stuck."""
 

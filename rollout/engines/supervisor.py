@@ -74,6 +74,7 @@ class Program:
     stop_s: float
     stop_signal: str = "TERM"
     starts: bool = True
+    retries: int = RETRIES
 
 
 class Supervisor:
@@ -99,7 +100,7 @@ class Supervisor:
                 priority=number,
                 autostart=str(program.starts).lower(),
                 life_s=LIFE_S,
-                retries=RETRIES,
+                retries=program.retries,
                 stop_signal=program.stop_signal,
                 stop_s=program.stop_s,
             )
@@ -119,13 +120,13 @@ class Supervisor:
         except (OSError, xmlrpc.client.Error, http.client.HTTPException):
             return ""
 
-    def start_again(self, process: Background) -> bool:
-        """Start what was given up; whether the supervisor did."""
+    def start_again(self, process: Background, patience_s: float = _START_S) -> bool:
+        """Start what was given up, and wait until it is there; whether the supervisor did."""
         try:
             self._ask("startProcess", process.name, False)
         except (OSError, xmlrpc.client.Error, http.client.HTTPException):
             return False
-        until = time.monotonic() + _START_S
+        until = time.monotonic() + patience_s
         while process.find() is None and time.monotonic() < until:
             time.sleep(_PAUSE_S)
         return True

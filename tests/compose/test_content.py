@@ -335,7 +335,8 @@ def test_the_server_gets_the_flags_that_the_plain_process_gets(defaults: Any) ->
     shared = set(compose) & set(local)
     assert {flag: compose[flag] for flag in shared} == {flag: local[flag] for flag in shared}
     # What only one of them knows is what differs between a container and a process, or has an effect in one only.
-    assert set(local) - shared == {"host", "base_path_map", "drain_timeout_seconds", "model_root", "sandbox"}
+    ours = {"host", "base_path_map", "drain_timeout_seconds", "model_root", "sandbox", "reuse_port"}
+    assert set(local) - shared == ours
     assert set(compose) - shared == {"num_load_threads", "enable_profiler", "per_process_gpu_memory_fraction"}
 
 

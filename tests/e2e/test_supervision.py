@@ -20,7 +20,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from bundle.environment import load
 from bundle.settings import Settings
-from rollout.engines import local, supervisor
+from rollout.engines import local
 from rollout.engines.local import LocalEngine
 from tests.e2e.conftest import MODEL, Bundle
 from tests.e2e.test_rollout import _examples
@@ -106,17 +106,6 @@ def _lives(pid: int) -> bool:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
-
-
-def test_what_ends_again_and_again_is_given_up_and_up_starts_it(serving: Bundle) -> None:
-    engine = LocalEngine(_settings(serving))
-    for _ in range(supervisor.RETRIES + 1):
-        until(lambda: engine.watcher.find() is not None, "for the next life")
-        os.kill(serving.pid("drop-watcher"), signal.SIGKILL)
-        until(lambda: engine.watcher.find() is None, "for its end")
-    until(lambda: "given up after 5 tries" in status_of(serving)[0], "for the supervisor to give up")
-    assert "started the drop-watcher again" in serving.must("rollout", "up")
-    assert "warning" not in status_of(serving)[0]
 
 
 def test_a_watcher_that_does_not_look_round_is_stuck(serving: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
