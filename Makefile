@@ -115,7 +115,7 @@ doctor: .venv/.base ## what this machine has, what is missing, what to do
 
 .PHONY: test
 test: .venv/.dev ## all tests that need no Docker engine
-	$(BIN)/python -m pytest --ignore tests/smoke --ignore tests/soak -m 'not docker' --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/smoke --ignore tests/soak --ignore tests/chaos/test_stack.py -m 'not docker' --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: test-compose
 test-compose: .venv/.dev ## the tests that need a Docker engine

@@ -29,7 +29,7 @@ from rollout.reconcile import last_events
 from tests.e2e.conftest import MODEL, Bundle, new_bundle
 from tests.waiting import until
 
-BLOWS = int(os.environ.get("CHAOS_BLOWS", "3"))
+BLOWS = int(os.environ.get("CHAOS_BLOWS", "5"))
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 VICTIMS = ("model-server", "drop-watcher", "supervisor", "publisher", "trainer")
 LONGEST_MOMENT_S = 5.0

@@ -334,7 +334,7 @@ def test_an_archive_that_is_refused_goes_to_quarantine_as_it_came(
         shutil.make_archive(str(tmp_path / "odd"), "zip", tmp_path / "made")
     before = (tmp_path / "odd.zip").read_bytes()
     (tmp_path / "odd.zip").rename(drop / "odd.zip")
-    until((quarantine / "odd.zip.reason.txt").exists, "for the refusal")
+    until((quarantine / "odd.zip").exists, "for the refusal")  # Its reason is written first.
     assert why in reason(quarantine, "odd.zip")
     assert (quarantine / "odd.zip").read_bytes() == before
     until(lambda: not list(drop.iterdir()), "for the drop folder to be empty")
@@ -355,7 +355,7 @@ def test_a_drop_that_was_put_off_does_not_go_live_after_a_later_one(
     make_version(drop / "old", b"slow")
     until(lambda: list(drop.glob(".waits-*")), "for the first try")
     make_version(drop / "new")
-    until((quarantine / "old.reason.txt").exists, "for the refusal")
+    until((quarantine / "old").exists, "for the refusal")
     assert "a drop that came after it is live already" in reason(quarantine, "old")
     assert numbers(base) == [1]
     assert (base / "1" / "saved_model.pb").read_bytes() == b"graph"
