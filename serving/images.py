@@ -5,6 +5,7 @@ A PNG of a few kilobytes can stand for gigabytes of pixels; the size is in its f
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -17,8 +18,10 @@ Array = npt.NDArray[Any]
 
 MAX_PIXELS_PER_REQUEST = 1 << 28
 
-_JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
+_SIZE = struct.Struct(">HH")
+# A marker of a frame, any number of fill bytes before it; its length, its bits per sample, and its height and width.
+_JPEG_FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]\x00[\x08-\x17][\x08\x0c\x10](....)", re.DOTALL)
+_GIF_FRAME, _GIF_EXTENSION, _GIF_END = b",", b"!", b";"
 
 
 def check(value: Array) -> None:
@@ -34,14 +37,17 @@ def check(value: Array) -> None:
 
 
 def pixels(data: bytes) -> int:
-    """Return width times height of a PNG, JPEG, GIF or BMP as its header says; 0 for anything else."""
+    """How many pixels TensorFlow's decoders make of a PNG, JPEG, GIF or BMP, all frames; 0 for anything else.
+
+    Where a file says several things, the largest that a decoder may believe counts.
+    """
     try:
         if data.startswith(b"\x89PNG\r\n\x1a\n"):
             width, height = struct.unpack_from(">II", data, 16)
         elif data.startswith(b"\xff\xd8\xff"):
-            width, height = _jpeg(data)
+            return _jpeg(data)
         elif data.startswith(b"GIF8"):
-            width, height = struct.unpack_from("<HH", data, 6)
+            return _gif(data)
         elif data.startswith(b"BM"):
             width, height = struct.unpack_from("<ii", data, 18)
         else:
@@ -51,23 +57,42 @@ def pixels(data: bytes) -> int:
     return int(abs(width) * abs(height))
 
 
-def _jpeg(data: bytes) -> tuple[int, int]:
-    at = 2
-    while True:
-        (marker,) = struct.unpack_from(">H", data, at)
-        if marker >> 8 != 0xFF:
-            return 0, 0
-        kind = marker & 0xFF
-        if kind == 0xFF:
-            at += 1
-        elif kind in _JPEG_BARE:
-            at += 2
-        elif kind in _JPEG_SIZES:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
+def _jpeg(data: bytes) -> int:
+    """The decoder skips what is no marker, so each place that could be a frame's header is looked at."""
+    return max((height * width for height, width in map(_SIZE.unpack, _JPEG_FRAME.findall(data))), default=0)
+
+
+def _gif(data: bytes) -> int:
+    """The screen or the first frame, whichever is larger in each direction, for every frame.
+
+    The decoder cuts later frames to that. A frame that is cut off still counts.
+    """
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at = 13 + _colours(flags)
+    frames = 0
+    while at < len(data) and data[at : at + 1] != _GIF_END:
+        if data[at : at + 1] == _GIF_FRAME:
+            frames += 1
+            frame_width, frame_height, flags = struct.unpack_from("<HHB", data.ljust(at + 10, b"\0"), at + 5)
+            width, height = max(width, frame_width), max(height, frame_height)
+            at = _behind_blocks(data, at + 11 + _colours(flags))
+        elif data[at : at + 1] == _GIF_EXTENSION:
+            at = _behind_blocks(data, at + 2)
         else:
-            (length,) = struct.unpack_from(">H", data, at + 2)
-            at += 2 + length
+            break  # The decoder ends here as well.
+    return int(width * height * max(1, frames))
+
+
+def _colours(flags: int) -> int:
+    """The size of the table of colours that follows."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _behind_blocks(data: bytes, at: int) -> int:
+    """Where a chain of blocks ends."""
+    while at < len(data) and data[at]:
+        at += 1 + data[at]
+    return at + 1
 
 
 def _too_large(found: str, limit: int) -> ServingError:
