@@ -103,8 +103,11 @@ def _shape(proto: Any) -> list[int]:
 
 def _check_size(proto: Any, size: int) -> None:
     """Refuse a few bytes that stand for gigabytes; the real server takes them and runs out of memory."""
-    present = len(getattr(proto, _FIELDS[proto.dtype]))
+    values = getattr(proto, _FIELDS[proto.dtype])
+    present = len(values)
     width = np.dtype(numpy_type(proto.dtype)).itemsize
+    if proto.dtype == dtypes.STRING and present:
+        width += len(values[-1])  # TensorFlow copies it for each place that it is repeated in.
     if size > present and size * width > _MAX_DESCRIBED_BYTES:
         raise Unparsable("size")
 

@@ -86,6 +86,7 @@ def test_small_integers_wrap() -> None:
         proto(shape=(10**6, 10**6)),
         proto(shape=(10**9,), float_val=[1]),
         proto(7, (10**9,)),
+        proto(7, (10_000,), string_val=[b"x" * 100_000]),
     ],
 )
 def test_what_tensorflow_refuses_or_memory_forbids(message: Any) -> None:
