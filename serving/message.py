@@ -91,13 +91,15 @@ def render(request: Request, response: Response, close: bool) -> bytes:
         head.append("Connection: keep-alive")
     if not old:
         head.append(f"Date: {_date()}")
-    if request.method != "HEAD" and not (old and close):
+    if not (old and close):
         head.append(f"Content-Length: {len(response.body)}")
     if response.content_type not in (JSON, HTML, "text/plain"):
         head.append(f"Content-Type: {response.content_type}")
     if close and not old:
         head.append("Connection: close")
-    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + response.body
+    # A body behind the head of HEAD would be taken for the beginning of the next answer.
+    body = b"" if request.method == "HEAD" else response.body
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + body
 
 
 # What nearly every answer looks like, written in a fraction of the time.

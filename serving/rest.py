@@ -101,6 +101,8 @@ class RestApp:
 
     def answer(self, method: str, target: str, origin: str | None, body: bytes) -> Response:
         """Answer one request; `target` is as sent, and whatever happens becomes a response."""
+        if method == "HEAD":  # The connection leaves the body out.
+            method = "GET"
         if self._metrics_path is not None and re.split(r"[?#]", target)[0] == self._metrics_path:
             return self._metrics(target)
         if _API.fullmatch(target) is None:

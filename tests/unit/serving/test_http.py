@@ -143,12 +143,11 @@ def test_http_1_0_can_keep_the_connection(http: Fixture) -> None:
         assert b"Connection: keep-alive\r\nContent-Length: 6\r\n\r\n" in client.recv(1000)
 
 
-def test_head_has_a_body_and_no_length(http: Fixture) -> None:
-    with http.connect() as client:
-        client.sendall(b"HEAD / HTTP/1.1\r\n\r\n")
-        reply = client.recv(1000)
-    assert b"Content-Length" not in reply
-    assert reply.endswith(b"\r\n\r\nHEAD / ")
+def test_head_leaves_the_body_out_and_the_connection_in_step(http: Fixture) -> None:
+    head, _, rest = http.exchange(b"HEAD / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n").partition(b"\r\n\r\n")
+    assert head.endswith(b"\r\nContent-Length: %d" % len(b"HEAD / "))
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert rest.endswith(b"\r\n\r\nGET / ")
 
 
 def test_chunked_bodies(http: Fixture) -> None:
