@@ -129,8 +129,8 @@ class Connection(asyncio.Protocol):
         self._started = time.monotonic()
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the target."""
-        if not self._replaying:
+        """A piece of the target; of one that is too long the rest is not kept."""
+        if not self._replaying and len(self._url) <= _LONGEST_TARGET:
             self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -30,6 +30,10 @@ class Api:
         self._manager = manager
         self._as_content = options.enable_serialization_as_tensor_content
 
+    def known(self, model: str) -> str:
+        """The name that `model` is counted under."""
+        return self._manager.known(model)
+
     def predict(self, request: Any, timeout_s: float | None) -> Any:
         """PredictionService.Predict."""
         with self._acquire(request) as handle:

@@ -168,7 +168,7 @@ class _Methods(grpc.GenericRpcHandler):
         self._limit = limit
         self._counted = {_PREDICTION + name for name in ("Predict", "Classify", "Regress", "MultiInference")}
         self._handlers: dict[str, Any] = {
-            name: _handler(_behaviour(name, kind, method), None if name in self._counted else control)
+            name: _handler(_behaviour(name, kind, method, api.known), None if name in self._counted else control)
             for name, kind, method in _methods(api)
         }
         self._unknown = _handler(_unimplemented, control)
@@ -213,7 +213,9 @@ def _methods(api: Api) -> list[tuple[str, Any, Callable[[Any, float | None], Any
     ]
 
 
-def _behaviour(name: str, kind: Any, method: Callable[[Any, float | None], Any]) -> Callable[[bytes, Any], bytes]:
+def _behaviour(
+    name: str, kind: Any, method: Callable[[Any, float | None], Any], known: Callable[[str], str]
+) -> Callable[[bytes, Any], bytes]:
     short = name.rpartition("/")[2]
     counted = short if short in ("Predict", "Classify", "Regress") else ""
 
@@ -222,7 +224,7 @@ def _behaviour(name: str, kind: Any, method: Callable[[Any, float | None], Any])
             request = kind.FromString(data)
         except DecodeError:
             context.abort(grpc.StatusCode.INTERNAL, "")
-        with _answered(context, counted, request):
+        with _answered(context, counted, lambda: known(request.model_spec.name)):
             reply: bytes = method(request, context.time_remaining()).SerializeToString()
             return reply
         raise AssertionError("not reached: failures abort the call")
@@ -231,8 +233,8 @@ def _behaviour(name: str, kind: Any, method: Callable[[Any, float | None], Any])
 
 
 @contextmanager
-def _answered(context: Any, counted: str, request: Any) -> Iterator[None]:
-    """Turn failures into the call's status, and count the call."""
+def _answered(context: Any, counted: str, model: Callable[[], str]) -> Iterator[None]:
+    """Turn failures into the call's status, and count the call under the name that `model` gives."""
     started = time.monotonic()
     code, message = Code.OK, ""
     try:
@@ -243,9 +245,9 @@ def _answered(context: Any, counted: str, request: Any) -> Iterator[None]:
         log.exception("A gRPC call failed")
         code, message = Code.INTERNAL, "Internal error; the server's log says more"
     if counted:
-        metrics.request(request.model_spec.name, code.name)
+        metrics.request(model(), code.name)
         if code == Code.OK:
-            metrics.latency(request.model_spec.name, counted, "GRPC", time.monotonic() - started)
+            metrics.latency(model(), counted, "GRPC", time.monotonic() - started)
     if code != Code.OK:
         context.abort(_STATUS_CODES[int(code)], _truncated(message))
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-
-# Clients choose the model names in their requests, and each one makes a series that stays.
-_MAX_SERIES: Final = 2000
 
 Labels = tuple[str, ...]
 
@@ -98,6 +94,4 @@ class Family(Collector):
         series = self._series.get(labels)
         if series is not None:
             return series
-        if len(self._series) >= _MAX_SERIES:
-            labels = ("", *labels[1:])
         return self._series.setdefault(labels, Series(1 if self._bounds is None else len(self._bounds) + 1))

@@ -59,6 +59,10 @@ class Manager:
             raise not_found(f"Could not find version {version} of model {model}")
         raise not_found(f"Could not find any versions of model {model}")
 
+    def known(self, model: str) -> str:
+        """The name that `model` is counted under: its own if it is or was listed, else an empty one."""
+        return model if model in self._life.models else ""
+
     def in_flight(self) -> int:
         """How many requests hold a version now."""
         with self._life.lock:

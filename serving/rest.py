@@ -44,6 +44,8 @@ _HTTP_STATUS = {
     Code.UNAUTHENTICATED: 401,
 }
 _LARGEST_VERSION = 2**63 - 1
+# Clients choose the targets, so that only short ones are remembered.
+_SHORT_TARGET = 512
 
 CORS = (
     ("Access-Control-Allow-Origin", "*"),
@@ -163,6 +165,7 @@ class RestApp:
             log.error("Answering %s %s failed", method, target, exc_info=result)
             outcome.code = Code.INTERNAL
             content = reply.error("Internal error; the server's log says more")
+        outcome.model = self._manager.known(outcome.model)
         outcome.record()
         return Response(_HTTP_STATUS.get(outcome.code, 500), content, JSON, self._cors)
 
@@ -210,8 +213,11 @@ class _BadVersion(Exception):
     """A version number beyond 64 bits, which the real server answers with an empty body."""
 
 
-@lru_cache(1024)
 def _parse_target(method: str, target: str) -> _Target | None:
+    return (_remembered if len(target) <= _SHORT_TARGET else _parsed)(method, target)
+
+
+def _parsed(method: str, target: str) -> _Target | None:
     pattern = {"POST": _POST, "GET": _GET}.get(method)
     match = pattern.fullmatch(target) if pattern else None
     if match is None:
@@ -225,6 +231,9 @@ def _parse_target(method: str, target: str) -> _Target | None:
     return _Target(
         "" if model is None else _unescape(model), number, None if label is None else _unescape(label), action
     )
+
+
+_remembered = lru_cache(1024)(_parsed)
 
 
 def _version(digits: str) -> int:

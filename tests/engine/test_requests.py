@@ -188,6 +188,15 @@ def test_reflection(plain: Engine) -> None:
     assert {"tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"} <= names
 
 
+def test_head_is_answered_as_get_without_the_body(plain: Engine) -> None:
+    with requests.Session() as session:  # One connection: a body would be read as the next answer.
+        for path in ("", "/metadata"):
+            url = f"http://127.0.0.1:{plain.rest_port}/v1/models/default{path}"
+            head, answer = session.head(url, timeout=30), session.get(url, timeout=30)
+            assert (head.status_code, head.content, answer.status_code) == (200, b"", 200)
+            assert head.headers["Content-Length"] == str(len(answer.content))
+
+
 def test_no_health_service_without_the_flag(plain: Engine) -> None:
     health: Any = health_pb2_grpc.HealthStub(plain.channel)
     assert failure(health.Check, health_pb2.HealthCheckRequest(), timeout=30)[0] == "UNIMPLEMENTED"
@@ -229,7 +238,7 @@ def test_metrics(flagged: Engine) -> None:
     prefix = ":tensorflow:serving:"
     grown = {
         f'{prefix}request_count{{model_name="default",status="OK"}}': 2,
-        f'{prefix}request_count{{model_name="unheard-of",status="NOT_FOUND"}}': 1,
+        f'{prefix}request_count{{model_name="",status="NOT_FOUND"}}': 1,
         f'{prefix}request_count{{model_name="",status="INVALID_ARGUMENT"}}': 1,
         f'{prefix}request_latency_count{{model_name="default",API="predict",entrypoint="REST"}}': 1,
         f'{prefix}request_latency_count{{model_name="default",API="Predict",entrypoint="GRPC"}}': 1,
@@ -237,6 +246,19 @@ def test_metrics(flagged: Engine) -> None:
     }
     assert {name: after[name] - before.get(name, 0) for name in grown} == grown
     assert any("load_attempt_count" in name and 'status="success"' in name for name in after)
+
+
+def test_names_that_nobody_serves_are_counted_without_them(flagged: Engine) -> None:
+    before = series(flagged)
+    url = f"http://127.0.0.1:{flagged.rest_port}/v1/models/stranger"
+    assert requests.get(url, timeout=30).status_code == 404
+    assert requests.post(f"{url}:predict", json={"instances": [1.0]}, timeout=30).status_code == 404
+    request = predict_pb2.PredictRequest(model_spec={"name": "stranger"})
+    assert failure(stub(flagged.channel).Predict, request, timeout=30)[0] == "NOT_FOUND"
+    after = series(flagged)
+    assert not any("stranger" in name for name in after)
+    unknown = ':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"}'
+    assert after[unknown] == before.get(unknown, 0) + 3
 
 
 def test_only_the_exact_metrics_path_is_answered(flagged: Engine) -> None:

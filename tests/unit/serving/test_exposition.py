@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from serving import exposition, metrics
@@ -53,22 +52,6 @@ def test_labels_cannot_break_the_page() -> None:
     registry = CollectorRegistry()
     Counter(":c", "/c", ["m"], registry=registry).labels("a\nb\udcff").inc()
     assert page(registry)[1] == ':c{m="a\\nb?"} 1'
-
-
-def test_clients_cannot_grow_the_page_without_end() -> None:
-    family = metrics._family("/test/growth", ("model", "status"))
-    for number in range(3000):
-        family.add(1, f"m{number}", "NOT_FOUND")
-    lines = [line for line in page(metrics.REGISTRY) if line.startswith(":test:growth{")]
-    assert len(lines) <= 2001
-    assert ':test:growth{model="",status="NOT_FOUND"} 1000' in lines
-
-
-@pytest.mark.parametrize(
-    ("path", "name"), [("/a/b-c", ":a:b:c"), ("0/path-total_count", "_0:path:total_count"), ("/A_9", ":A_9")]
-)
-def test_names(path: str, name: str) -> None:
-    assert exposition.metric_name(path) == name
 
 
 def test_values_of_counters_by_path_are_those_of_the_first_label() -> None:

@@ -27,6 +27,9 @@ class WaitingApi:
         self.release = threading.Event()
         self.running = threading.Semaphore(0)
 
+    def known(self, model: str) -> str:
+        return model
+
     def predict(self, _request: Any, _timeout_s: float | None) -> Any:
         self.running.release()
         self.release.wait(DEADLINE_S)
