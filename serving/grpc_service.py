@@ -23,7 +23,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving import handover, metrics, textproto
+from serving import handover, metrics, reflection, textproto
 from serving.batching.choice import threads_for
 from serving.codec.escape import encode
 from serving.errors import Code, ServingError, too_many
@@ -71,7 +71,7 @@ class GrpcServer:
         )
         if options.enable_grpc_healthcheck_service:
             self._add_health()
-        self._add_reflection()
+        reflection.enable(self._server, [(name, kind) for name, kind, _ in _methods(api)])
         self.port = self._bind(options)
         self._server.start()
 
@@ -117,12 +117,6 @@ class GrpcServer:
         if not port:
             raise OSError(98, f"Cannot listen on {address}")
         return port
-
-    def _add_reflection(self) -> None:
-        from grpc_reflection.v1alpha import reflection
-
-        names = [name.strip("/") for name in (_PREDICTION, _MODEL)]
-        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
 
     def _add_health(self) -> None:
         from grpc_health.v1 import health, health_pb2, health_pb2_grpc

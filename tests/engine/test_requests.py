@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 import requests
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -186,6 +187,26 @@ def test_reflection(plain: Engine) -> None:
     (answer,) = reflection.ServerReflectionInfo(iter([asked]), timeout=30)
     names = {service.name for service in answer.list_services_response.service}
     assert {"tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"} <= names
+
+
+def test_reflection_describes_every_method(plain: Engine) -> None:
+    reflection: Any = reflection_pb2_grpc.ServerReflectionStub(plain.channel)
+    found: dict[str, tuple[str, str]] = {}
+    for service in ("PredictionService", "ModelService"):
+        asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=f"tensorflow.serving.{service}")
+        (answer,) = reflection.ServerReflectionInfo(iter([asked]), timeout=30)
+        files = map(FileDescriptorProto.FromString, answer.file_descriptor_response.file_descriptor_proto)
+        for method in (method for file in files for entry in file.service for method in entry.method):
+            found[method.name] = (method.input_type.rpartition(".")[2], method.output_type.rpartition(".")[2])
+    assert found == {
+        "Predict": ("PredictRequest", "PredictResponse"),
+        "Classify": ("ClassificationRequest", "ClassificationResponse"),
+        "Regress": ("RegressionRequest", "RegressionResponse"),
+        "MultiInference": ("MultiInferenceRequest", "MultiInferenceResponse"),
+        "GetModelMetadata": ("GetModelMetadataRequest", "GetModelMetadataResponse"),
+        "GetModelStatus": ("GetModelStatusRequest", "GetModelStatusResponse"),
+        "HandleReloadConfigRequest": ("ReloadConfigRequest", "ReloadConfigResponse"),
+    }
 
 
 def test_head_is_answered_as_get_without_the_body(plain: Engine) -> None:
