@@ -162,7 +162,9 @@ class Options:
     max_queued_requests: int = _flag(
         4000, "ours: predictions that each API takes at once; more are answered with 429 or RESOURCE_EXHAUSTED"
     )
-    http_read_timeout_seconds: int = _flag(60, "ours: how long a REST client may take to send a request, in seconds")
+    http_read_timeout_seconds: int = _flag(
+        60, "ours: how long a client may take to send a REST request, or the message of a gRPC call, in seconds"
+    )
     drain_timeout_seconds: int = _flag(30, "ours: how long SIGTERM waits for requests in flight, in seconds")
     reuse_port: bool = _flag(
         False,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent import futures
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +27,7 @@ from serving.codec.escape import encode
 from serving.errors import Code, ServingError, too_many
 from serving.flags import Options
 from serving.grpc_api import Api
+from serving.grpc_pool import CallPool
 from serving.manager import Manager
 
 log = logging.getLogger(__name__)
@@ -41,6 +40,7 @@ _INT32_MAX = 2**31 - 1
 _LONG_S = 24 * 3600.0
 _PREDICTION = "/tensorflow.serving.PredictionService/"
 _MODEL = "/tensorflow.serving.ModelService/"
+Behaviour = Callable[[Iterator[bytes], Any], bytes]
 
 
 def start_grpc(manager: Manager, options: Options) -> GrpcServer:
@@ -56,9 +56,10 @@ class GrpcServer:
 
     def __init__(self, api: Api, options: Options) -> None:
         self._health: Any = None
-        self._predictions = CountedPool(threads_for(options.grpc_max_threads, options), "grpc")
+        silent_s = float(options.http_read_timeout_seconds)
+        self._predictions = CallPool(threads_for(options.grpc_max_threads, options), "grpc", silent_s)
         # Status and metadata are to be had when all other threads are taken.
-        self._control = futures.ThreadPoolExecutor(_CONTROL_THREADS, "grpc-control")
+        self._control = CallPool(_CONTROL_THREADS, "grpc-control", silent_s)
         self._server = grpc.server(
             self._predictions,
             handlers=[_Methods(api, self._predictions, self._control, options.max_queued_requests)],
@@ -71,14 +72,14 @@ class GrpcServer:
         )
         if options.enable_grpc_healthcheck_service:
             self._add_health()
-        reflection.enable(self._server, [(name, kind) for name, kind, _ in _methods(api)])
+        reflection.enable(self._server, self._control, [(name, kind) for name, kind, _ in _methods(api)])
         self.port = self._bind(options)
         self._server.start()
 
     @property
     def queued(self) -> int:
-        """How many predictions are under way or wait for a thread."""
-        return self._predictions.unfinished
+        """How many predictions are under way or wait for a thread, but for those without a message."""
+        return self._predictions.queued
 
     def let_go(self) -> None:
         """Nothing: by their age, connections are closed between two calls."""
@@ -95,7 +96,8 @@ class GrpcServer:
     def close(self, drain_s: float) -> None:
         """Let calls under way finish for at most `drain_s` seconds, then end them."""
         self._server.stop(drain_s).wait(drain_s + 1.0)
-        self._control.shutdown(wait=False)
+        for pool in (self._predictions, self._control):
+            pool.shutdown(wait=False)
 
     def _bind(self, options: Options) -> int:
         port = 0
@@ -127,43 +129,20 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(servicer, self._server)
 
 
-class CountedPool(futures.ThreadPoolExecutor):
-    """A pool that knows how many of its calls have not ended."""
-
-    def __init__(self, threads: int, name: str) -> None:
-        super().__init__(threads, name)
-        self._counting = threading.Lock()
-        self.unfinished = 0
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
-        """Run a function in a thread."""
-        self._count(1)
-        try:
-            future = super().submit(fn, *args, **kwargs)
-        except RuntimeError:
-            self._count(-1)
-            raise
-        future.add_done_callback(lambda _: self._count(-1))
-        return future
-
-    def _count(self, change: int) -> None:
-        with self._counting:
-            self.unfinished += change
-
-
 class _Methods(grpc.GenericRpcHandler):
     """Finds the method of a call; unknown ones and unreadable requests fail without a text, as there.
 
     Predictions get their threads from one pool, of which at most `limit` may be there; all else from `control`.
     """
 
-    def __init__(self, api: Api, predictions: CountedPool, control: futures.Executor, limit: int) -> None:
+    def __init__(self, api: Api, predictions: CallPool, control: CallPool, limit: int) -> None:
         self._predictions = predictions
         self._limit = limit
         self._counted = {_PREDICTION + name for name in ("Predict", "Classify", "Regress", "MultiInference")}
         self._handlers: dict[str, Any] = {
-            name: _handler(_behaviour(name, kind, method, api.known), None if name in self._counted else control)
+            name: _handler(_behaviour(name, kind, method, api.known, pool), pool)
             for name, kind, method in _methods(api)
+            for pool in [predictions if name in self._counted else control]
         }
         self._unknown = _handler(_unimplemented, control)
         self._refused = _handler(_refusal(too_many(limit)), control)
@@ -171,7 +150,7 @@ class _Methods(grpc.GenericRpcHandler):
     def service(self, handler_call_details: Any) -> Any:
         """The handler of a method."""
         name = handler_call_details.method
-        if name in self._counted and self._predictions.unfinished >= self._limit:
+        if name in self._counted and self._predictions.queued >= self._limit:
             return self._refused
         handler = self._handlers.get(name)
         if handler is None and not name.startswith("/grpc."):
@@ -179,12 +158,14 @@ class _Methods(grpc.GenericRpcHandler):
         return handler
 
 
-def _handler(behaviour: Callable[[bytes, Any], bytes], pool: futures.Executor | None) -> Any:
-    """The handler of a method that runs in `pool`, or in that of the server."""
-    if pool is not None:
-        behaviour = functools.partial(behaviour)
-        behaviour.experimental_thread_pool = pool  # type: ignore[attr-defined]
-    return grpc.unary_unary_rpc_method_handler(behaviour)
+def _handler(behaviour: Behaviour, pool: CallPool) -> Any:
+    """The handler of a method that runs in `pool`.
+
+    The methods take one message, yet here they are streams: so the pool sees how long a call waits for its message.
+    """
+    behaviour = functools.partial(behaviour)
+    behaviour.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    return grpc.stream_unary_rpc_method_handler(behaviour)
 
 
 def _methods(api: Api) -> list[tuple[str, Any, Callable[[Any, float | None], Any]]]:
@@ -208,12 +189,20 @@ def _methods(api: Api) -> list[tuple[str, Any, Callable[[Any, float | None], Any
 
 
 def _behaviour(
-    name: str, kind: Any, method: Callable[[Any, float | None], Any], known: Callable[[str], str]
-) -> Callable[[bytes, Any], bytes]:
+    name: str, kind: Any, method: Callable[[Any, float | None], Any], known: Callable[[str], str], pool: CallPool
+) -> Behaviour:
     short = name.rpartition("/")[2]
     counted = short if short in ("Predict", "Classify", "Regress") else ""
 
-    def behave(data: bytes, context: Any) -> bytes:
+    def behave(messages: Iterator[bytes], context: Any) -> bytes:
+        data = pool.message(messages, context)
+        if data is None:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{name} takes exactly one message, and none came")
+        with pool.working:
+            return answer(data, context)
+        raise AssertionError("not reached: nothing is suppressed")
+
+    def answer(data: bytes, context: Any) -> bytes:
         try:
             request = kind.FromString(data)
         except DecodeError:
@@ -253,13 +242,13 @@ def _truncated(message: str) -> str:
     return data[:_LONGEST_MESSAGE].decode("utf-8", "replace") + "...TRUNCATED"
 
 
-def _unimplemented(_data: bytes, context: Any) -> bytes:
+def _unimplemented(_messages: Iterator[bytes], context: Any) -> bytes:
     context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
     return b""
 
 
-def _refusal(error: ServingError) -> Callable[[bytes, Any], bytes]:
-    def refuse(_data: bytes, context: Any) -> bytes:
+def _refusal(error: ServingError) -> Behaviour:
+    def refuse(_messages: Iterator[bytes], context: Any) -> bytes:
         metrics.request("", error.code.name)
         context.abort(_STATUS_CODES[int(error.code)], error.message)
         return b""

@@ -6,11 +6,14 @@ made here, of the methods that are served.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
+import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
+
+from serving.grpc_pool import CallPool
 
 # Where the real server's source has each service.
 _FILES = {
@@ -19,13 +22,26 @@ _FILES = {
 }
 
 
-def enable(server: Any, methods: Iterable[tuple[str, Any]]) -> None:
-    """Describe `methods`, each a path with the class of its request, to whoever asks `server`."""
-    from grpc_reflection.v1alpha import reflection
+def enable(server: Any, pool: CallPool, methods: Iterable[tuple[str, Any]]) -> None:
+    """Describe `methods`, each a path with the class of its request, to whoever asks `server`, in threads of `pool`."""
+    from grpc_reflection.v1alpha import reflection, reflection_pb2
 
     for service, members in groupby(methods, key=lambda method: method[0].split("/")[1]):
         _describe(service, list(members))
-    reflection.enable_server_reflection((*_FILES, reflection.SERVICE_NAME), server)
+    servicer = reflection.ReflectionServicer((*_FILES, reflection.SERVICE_NAME))
+
+    def answer(questions: Iterator[Any], context: Any) -> Iterator[Any]:
+        yield from servicer.ServerReflectionInfo(pool.messages(questions, context), context)
+
+    answer.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    handler = grpc.stream_stream_rpc_method_handler(
+        answer,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, {"ServerReflectionInfo": handler}),)
+    )
 
 
 def _describe(service: str, methods: list[tuple[str, Any]]) -> None:

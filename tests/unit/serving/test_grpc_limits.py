@@ -12,6 +12,7 @@ import pytest
 from tensorflow_serving.apis import classification_pb2, get_model_status_pb2, predict_pb2
 
 from serving.flags import Options
+from serving.grpc_pool import MOST_SILENT
 from serving.grpc_service import GrpcServer
 from tests.waiting import DEADLINE_S, until
 
@@ -45,18 +46,22 @@ class WaitingApi:
 
 
 class Fixture:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: Any) -> None:
         self.api = WaitingApi()
         socket = folder / "grpc"
-        options = Options(
-            port=0, grpc_socket_path=str(socket), grpc_max_threads=2, dynamic_batching=False, max_queued_requests=5
-        )
+        settings: dict[str, Any] = {"grpc_max_threads": 2, "dynamic_batching": False, "max_queued_requests": 5}
+        options = Options(port=0, grpc_socket_path=str(socket), **{**settings, **more})
         self.server = GrpcServer(self.api, options)  # type: ignore[arg-type]
         self.channel = grpc.insecure_channel(f"unix:{socket}")
 
     def start(self, method: str) -> Any:
         call: Any = self.channel.unary_unary(method)
         return call.future(b"", timeout=DEADLINE_S)
+
+    def end(self) -> None:
+        self.api.release.set()
+        self.channel.close()
+        self.server.close(0.0)
 
     def fill(self) -> list[Any]:
         """Five predictions: two that run, three that wait for a thread."""
@@ -71,9 +76,7 @@ class Fixture:
 def saturated(tmp_path: Path) -> Iterator[Fixture]:
     fixture = Fixture(tmp_path)
     yield fixture
-    fixture.api.release.set()
-    fixture.channel.close()
-    fixture.server.close(0.0)
+    fixture.end()
 
 
 def test_predictions_over_the_limit_are_refused_and_the_others_answered(saturated: Fixture) -> None:
@@ -103,3 +106,51 @@ def test_calls_that_their_clients_gave_up_are_not_counted_for_ever(saturated: Fi
     saturated.api.release.set()
     until(lambda: saturated.server.queued == 0)
     assert saturated.start(PREDICT).result(DEADLINE_S) == b""
+
+
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+
+def silent(fixture: Fixture, method: str, over: threading.Event) -> Any:
+    def nothing() -> Iterator[bytes]:
+        over.wait(DEADLINE_S)
+        yield from ()
+
+    call: Any = fixture.channel.stream_unary(method)
+    return call.future(nothing(), timeout=DEADLINE_S)
+
+
+@pytest.mark.parametrize("method", [PREDICT, STATUS, REFLECTION, "/nobody/Knows"])
+def test_calls_without_a_message_take_nothing_from_others(tmp_path: Path, method: str) -> None:
+    fixture, over = Fixture(tmp_path, max_queued_requests=1000), threading.Event()
+    fixture.api.release.set()
+    calls = [silent(fixture, method, over) for _ in range(2 * MOST_SILENT)]
+    try:
+        until(lambda: sum(call.done() for call in calls) >= MOST_SILENT)
+        assert fixture.start(PREDICT).result(DEADLINE_S) == b""
+        assert fixture.start(STATUS).result(DEADLINE_S) == b""
+        expected = grpc.StatusCode.UNIMPLEMENTED if method == "/nobody/Knows" else grpc.StatusCode.CANCELLED
+        assert {call.exception().code() for call in calls if call.done()} == {expected}
+    finally:
+        over.set()
+        fixture.end()
+
+
+def test_a_call_without_a_message_is_ended_when_its_time_is_over(tmp_path: Path) -> None:
+    fixture, over = Fixture(tmp_path, http_read_timeout_seconds=1), threading.Event()
+    try:
+        call = silent(fixture, PREDICT, over)
+        assert call.exception(DEADLINE_S).code() == grpc.StatusCode.CANCELLED
+    finally:
+        over.set()
+        fixture.end()
+
+
+def test_a_call_that_ends_without_a_message_is_told_so(saturated: Fixture) -> None:
+    over = threading.Event()
+    over.set()
+    error = silent(saturated, PREDICT, over).exception(DEADLINE_S)
+    assert (error.code(), error.details()) == (
+        grpc.StatusCode.UNIMPLEMENTED,
+        f"{PREDICT} takes exactly one message, and none came",
+    )
