@@ -10,6 +10,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import gettempdir
 
 import grpc
 import pytest
@@ -124,7 +125,18 @@ def test_a_model_learns_no_flags_from_the_command_line(spied: Engine) -> None:
     assert "model_config_file" not in text
 
 
-@pytest.mark.parametrize("pattern", ["{folder}/*", "{folder}/aside/*", "/*", "/root/*", "/home/*", "/tmp/*", "/proc/*"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{folder}/*",
+        "{folder}/aside/*",
+        "/*",
+        f"{Path.home()}/*",
+        f"{Path.home().parent}/*",
+        f"{gettempdir()}/*",
+        "/proc/*",
+    ],
+)
 def test_a_model_lists_no_folders(spied: Engine, folder: Path, pattern: str) -> None:
     status, text = ask(spied, "list", pattern.format(folder=folder))
     assert status != 200 or '"predictions": [""' in text.replace("\n", "")
