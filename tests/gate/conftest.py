@@ -73,3 +73,8 @@ def settings(tmp_path: Path) -> Settings:
     """Limits that a busy machine keeps, also with two versions of the same speed."""
     limits = {"CHECK_TIMEOUT_SECONDS": "120", "CHECK_MEMORY": "1500m", "MAX_SLOWDOWN": "5"}
     return load(make_root(tmp_path / "bundle"), limits)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once("tests.gate.kinds", tmp_path_factory)

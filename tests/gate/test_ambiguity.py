@@ -20,7 +20,7 @@ from rollout.gate.report import Finding
 from rollout.gate.subject import Unable
 from serving.errors import ServingError
 from serving.savedmodel import asset_feeds, init_op, read_meta_graph
-from tests.gate.test_graph import described, made
+from tests.gate.graphs import described
 
 __all__ = ["made"]
 

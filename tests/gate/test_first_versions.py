@@ -11,18 +11,12 @@ import pytest
 from bundle.settings import Settings
 from rollout import gate
 from rollout.gate import inputs, mixing, subject
-from tests.engine.made import made_once
+from tests.gate.graphs import edited
 from tests.gate.kinds import kinds
-from tests.gate.test_graph import edited
 from tests.gate.test_verdicts import failures, finding
 
 # The graph restores copies of its variables: TensorFlow in Python serves what was saved so, and no server does.
 FORGOTTEN = "trained"
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_once("tests.gate.kinds", tmp_path_factory)
 
 
 @pytest.mark.parametrize("kind", sorted({*kinds()} - {FORGOTTEN}))

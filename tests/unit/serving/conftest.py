@@ -9,6 +9,7 @@ import pytest
 
 from serving.flags import Options
 from serving.manager import Manager
+from tests.unit.serving.echo import EchoServer
 from tests.unit.serving.fakes import FakeLoader
 
 
@@ -47,3 +48,22 @@ def hasty_threads() -> Iterator[None]:
     sys.setswitchinterval(before / 100)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., EchoServer]]:
+    started: list[EchoServer] = []
+
+    def begin(**options: Any) -> EchoServer:
+        started.append(EchoServer(**options))
+        return started[-1]
+
+    yield begin
+    for fixture in started:
+        fixture.app.release.set()
+        fixture.server.close(0.0)
+
+
+@pytest.fixture
+def http(start: Callable[..., EchoServer]) -> EchoServer:
+    return start()
