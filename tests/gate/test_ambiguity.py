@@ -22,8 +22,6 @@ from serving.errors import ServingError
 from serving.savedmodel import asset_feeds, init_op, read_meta_graph
 from tests.gate.graphs import described
 
-__all__ = ["made"]
-
 SERVE = frozenset({"serve"})
 MODEL = saved_model_pb2.SavedModel.DESCRIPTOR
 
