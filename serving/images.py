@@ -19,8 +19,11 @@ Array = npt.NDArray[Any]
 MAX_PIXELS_PER_REQUEST = 1 << 28
 
 _SIZE = struct.Struct(">HH")
-# A marker of a frame, any number of fill bytes before it; its length, its bits per sample, and its height and width.
-_JPEG_FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]\x00[\x08-\x17][\x08\x0c\x10](....)", re.DOTALL)
+# The marker of a frame, its length, its bits per sample, its height and width. The sizes are only looked ahead at:
+# another header may begin within them, and be the true one.
+_JPEG_FRAME = re.compile(
+    rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]\x00[\x08-\x26][\x08\x0c\x10](?=(....))", re.DOTALL
+)
 _GIF_FRAME, _GIF_EXTENSION, _GIF_END = b",", b"!", b";"
 
 
@@ -63,9 +66,9 @@ def _jpeg(data: bytes) -> int:
 
 
 def _gif(data: bytes) -> int:
-    """The screen or the first frame, whichever is larger in each direction, for every frame.
+    """The largest width times the largest height, of the screen and all frames, for every frame.
 
-    The decoder cuts later frames to that. A frame that is cut off still counts.
+    The decoder reads each frame at its own size, and brings it to that of the first. A frame that is cut off counts.
     """
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + _colours(flags)

@@ -33,6 +33,15 @@ def test_a_stray_byte_between_segments_hides_no_size() -> None:
         assert images.pixels(data[:second] + stray + data[second:]) == 37 * 21
 
 
+@pytest.mark.parametrize("hidden_by", range(1, 5))
+def test_a_made_up_frame_header_hides_no_true_one(hidden_by: int) -> None:
+    """The true one begins where the other one would have its height and width."""
+    data = jpeg(37, 21)
+    true = data.index(b"\xff\xc0\x00\x11\x08")
+    made_up = b"\xff\xc0\x00\x11\x08" + bytes(4 - hidden_by)
+    assert images.pixels(data[:true] + made_up + data[true:]) >= 37 * 21
+
+
 def test_the_largest_frame_header_of_a_jpeg_counts() -> None:
     small, large = jpeg(8, 8), jpeg(37, 21)
     assert images.pixels(small + large) == images.pixels(large + small) == 37 * 21
