@@ -80,6 +80,8 @@ class Connection(asyncio.Protocol):
         self._closing = self._lost = True
         self._host.connections.discard(self)
         self._release(self._buffered)
+        if self._answering is not None:
+            self._answering.abandoned = True
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; whatever is malformed is refused and ends the connection."""
@@ -177,13 +179,12 @@ class Connection(asyncio.Protocol):
         request = self._request
         if request is None or self._closing:
             return
-        request.size += len(body)
-        if request.size > self._host.max_body_bytes:
+        if len(request.body) + len(body) > self._host.max_body_bytes:
             self._refuse(_too_large(self._host.max_body_bytes), request)
         elif self._host.buffered_bytes > _BUFFERED_BODIES * self._host.max_body_bytes:
             self._refuse(_OVERLOADED, request)
         else:
-            request.chunks.append(body)
+            request.add(body)
             self._hold(request, len(body))
 
     def on_message_complete(self) -> None:
@@ -208,7 +209,7 @@ class Connection(asyncio.Protocol):
             if now - self._blocked_since > self._host.read_timeout_s:
                 self._transport.abort()
         elif self._request is not None and not self._closing:
-            allowed = self._host.read_timeout_s + self._request.size / _SLOWEST_BYTES_PER_S
+            allowed = self._host.read_timeout_s + len(self._request.body) / _SLOWEST_BYTES_PER_S
             if now - self._started > allowed:
                 self._refuse(html_error(408, "Request Timeout"))
         elif not self._busy and now - self._started > _IDLE_S:
@@ -276,7 +277,7 @@ class Connection(asyncio.Protocol):
         if request is None or self._transport.is_closing():
             return
         close = response.close or not request.keep_alive
-        self._transport.write(render(request, response, close))
+        self._transport.writelines(render(request, response, close))
         self._started = time.monotonic()
         if close or (self._ended and not self._waiting):
             self._finish(linger=response.close)
@@ -301,7 +302,7 @@ class Connection(asyncio.Protocol):
         refused = request or Request()
         refused.refusal = response
         refused.keep_alive = False
-        refused.chunks.clear()
+        refused.taken()
         self._waiting.append(refused)
         self._next()
 

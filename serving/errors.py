@@ -39,6 +39,9 @@ class ServingError(Exception):
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
 
+    def __reduce__(self) -> tuple[type[ServingError], tuple[Code, str]]:
+        return ServingError, (self.code, self.message)
+
 
 def invalid(message: str) -> ServingError:
     """The error of a request that its sender must change: INVALID_ARGUMENT."""

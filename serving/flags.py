@@ -159,6 +159,12 @@ class Options:
     max_request_body_bytes: int = _flag(
         256 * 2**20, "ours: largest body of a REST request; larger ones are answered with 413", kind="int64"
     )
+    max_request_memory: int = _flag(
+        4 * 2**30,
+        "ours: memory in bytes that reading a REST request beyond 256 KiB, or writing such an answer, may take; what"
+        " takes more is answered with 429",
+        kind="int64",
+    )
     max_queued_requests: int = _flag(
         4000, "ours: predictions that each API takes at once; more are answered with 429 or RESOURCE_EXHAUSTED"
     )

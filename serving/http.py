@@ -10,29 +10,31 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-from serving import textproto
+from serving import forkserver, textproto
 from serving.batching.choice import threads_for
+from serving.codec import gzipped
 from serving.connection import Connection
 from serving.errors import too_many
 from serving.flags import Options
+from serving.large import LARGEST_IN_PLACE, LargeBody
 from serving.limits import Limits
 from serving.manager import Manager
 from serving.message import Request, Response
-from serving.rest import RestApp, timeout_s
+from serving.rest import Body, RestApp, timeout_s
 
 log = logging.getLogger(__name__)
 
 _DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 _BACKLOG = 1024
 _SWEEP_S = 1.0
-_LARGE_BODY = 16 << 20
 # What is parsed in the event loop itself, which takes less than handing it to a worker.
 _SMALL_BODY = 64 << 10
 _CONTROL_THREADS = 4
+# To a client that is gone.
+_NOBODY = Response(499, b"")
 
 
 def start_rest(manager: Manager, options: Options) -> RestServer:
@@ -56,11 +58,12 @@ class RestServer:
         self.read_timeout_s = float(options.http_read_timeout_seconds)
         self._app = app
         self._stopping = threading.Event()
-        # Large bodies become documents many times their size: one at a time.
-        self._large = threading.Lock()
+        self._timeout_s = timeout_s(options)
         self._workers = ThreadPoolExecutor(threads_for(options.rest_api_num_threads, options), "rest")
         # Status and metrics are to be had when all workers are taken.
         self._control = ThreadPoolExecutor(_CONTROL_THREADS, "rest-control")
+        # These wait for processes that read large requests and write large answers.
+        self._large = ThreadPoolExecutor(forkserver.CALLS, "rest-large")
         self._calls: deque[Callable[[], object]] = deque()
         self._called = False
         self._runs: list[Callable[[], object]] = []
@@ -91,10 +94,13 @@ class RestServer:
             self._answer_counted(request, partial(self._end_counted, deliver))
 
     def _answer_counted(self, request: Request, deliver: Callable[[Response], None]) -> None:
-        small = request.size <= _SMALL_BODY and not request.gzip
-        if small and self._app.begin(request.method, request.target, request.joined(), self, deliver):
-            return
-        self.submit(self._answer, request, deliver)
+        size = len(request.body)
+        if size > LARGEST_IN_PLACE:
+            self._answer_large(request, deliver)
+        elif size > _SMALL_BODY or request.gzip:
+            self.submit(self._answer_medium, request, deliver)
+        elif not self._app.begin(request.method, request.target, bytes(request.body), self, deliver):
+            self.submit(self._answer, request, deliver)
 
     def _end_counted(self, deliver: Callable[[Response], None], response: Response) -> None:
         self.queued -= 1
@@ -105,6 +111,10 @@ class RestServer:
         if not self._runs:
             self._loop.call_soon(self._hand_over)
         self._runs.append(partial(function, *arguments))
+
+    def submit_large(self, function: Callable[..., object], *arguments: object) -> None:
+        """Run a function in one of the few threads for what takes long; from any thread."""
+        self._large.submit(function, *arguments)
 
     def _hand_over(self) -> None:
         runs, self._runs = self._runs, []
@@ -153,14 +163,31 @@ class RestServer:
             time.sleep(0.02)
         self.call(self._loop.stop)
         self._thread.join(1.0)
-        for pool in (self._workers, self._control):
+        for pool in (self._workers, self._control, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
-        body = request.body()
-        with self._large if len(body) > _LARGE_BODY else nullcontext():
-            response = self._app.answer(request.method, request.target, request.origin, body)
-        self.call(deliver, response)
+        self._answer_with(bytes(request.taken()), request, deliver)
+
+    def _answer_medium(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        """Answer a request that may be a large one, if it is compressed."""
+        if not request.gzip:
+            self._answer(request, deliver)
+        elif gzipped.is_longer(request.body, LARGEST_IN_PLACE):
+            self._answer_large(request, deliver)
+        else:
+            self._answer_with(gzipped.inflate(request.taken()), request, deliver)
+
+    def _answer_large(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        body = LargeBody(request.taken(), request.gzip, self._timeout_s)
+        self.submit_large(self._answer_with, body, request, deliver)
+
+    def _answer_with(self, body: Body, request: Request, deliver: Callable[[Response], None]) -> None:
+        """Answer a request, unless its client is gone."""
+        if request.abandoned:
+            self.call(deliver, _NOBODY)
+        else:
+            self.call(deliver, self._app.answer(request.method, request.target, request.origin, body))
 
     def _stop_listening(self) -> None:
         if self._server is not None:

@@ -35,7 +35,7 @@ class Plan:
 
 
 def classify(model: str, servable: Servable, signature_name: str, request: Any, timeout_s: float | None) -> Classes:
-    """Answer a classify request for an `Input` proto; raises ServingError in the real server's words."""
+    """Answer a request for what `examples.serialized` takes; raises ServingError in the real server's words."""
     signature = _signature(servable, signature_name)
     plan = _plan_classify(servable, signature)
     count, tensors = _run(model, "Classify", servable, plan, request, timeout_s)
@@ -43,7 +43,7 @@ def classify(model: str, servable: Servable, signature_name: str, request: Any, 
 
 
 def regress(model: str, servable: Servable, signature_name: str, request: Any, timeout_s: float | None) -> Array:
-    """Answer a regress request for an `Input` proto with one float32 per example."""
+    """Answer a request for what `examples.serialized` takes with one float32 per example."""
     signature = _signature(servable, signature_name)
     plan = _plan_regress(servable, signature)
     count, tensors = _run(model, "Regress", servable, plan, request, timeout_s)

@@ -52,11 +52,12 @@ def _serve(options: Options) -> int:
 
 
 def _run(options: Options, signals: Signals) -> int:
-    from serving import handover, sandbox, startup
+    from serving import forkserver, handover, sandbox, startup
 
     config = startup.check(options)
     startup.check_ports(options)
     handover.prepare(options.reuse_port)
+    forkserver.start(options.max_request_memory, sandbox=options.sandbox == "on")
     sandbox.enter(options, config)
     signals.watch()
     from serving.server import Server

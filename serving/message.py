@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import formatdate
 
 JSON = "application/json"
@@ -28,7 +27,8 @@ REASONS = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
-_MAX_INFLATED = 100 << 20
+# Up to here a copy of the body takes less than a second write.
+_SHORT = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Response:
     """An answer, but for what the connection adds to it."""
 
     status: int
-    body: bytes
+    body: bytes | memoryview
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
     close: bool = False
@@ -44,7 +44,7 @@ class Response:
 
 @dataclass(slots=True)
 class Request:
-    """A request as it arrived; `body` is complete when it is handed to the app."""
+    """A request as it arrived, which is complete when it is handed to the app; `abandoned` by a client that is gone."""
 
     version: str = "1.1"
     method: str = ""
@@ -52,22 +52,24 @@ class Request:
     origin: str | None = None
     gzip: bool = False
     keep_alive: bool = True
-    chunks: list[bytes] = field(default_factory=list)
-    size: int = 0
+    body: bytes | bytearray = b""
     held: int = 0
     refusal: Response | None = None
+    abandoned: bool = False
 
-    def joined(self) -> bytes:
-        """The body as it was sent."""
-        if len(self.chunks) != 1:
-            self.chunks = [b"".join(self.chunks)]
-        return self.chunks[0]
+    def add(self, piece: bytes) -> None:
+        """Append to the body, of which few are in more than one piece."""
+        if not self.body:
+            self.body = piece
+        elif isinstance(self.body, bytearray):
+            self.body += piece
+        else:
+            self.body = bytearray(self.body) + piece
 
-    def body(self) -> bytes:
-        """The body, decompressed, once; what cannot be decompressed is empty, as on the real server."""
-        data = self.joined()
-        self.chunks.clear()
-        return _inflate(data) if self.gzip else data
+    def taken(self) -> bytes | bytearray:
+        """The body as it was sent, once: it is not kept."""
+        body, self.body = self.body, b""
+        return body
 
 
 def html_error(status: int, reason: str) -> Response:
@@ -76,12 +78,12 @@ def html_error(status: int, reason: str) -> Response:
     return Response(status, page.encode(), HTML, close=True)
 
 
-def render(request: Request, response: Response, close: bool) -> bytes:
-    """The bytes of an answer, with the headers that the real server sends, in its order."""
+def render(request: Request, response: Response, close: bool) -> list[bytes | memoryview]:
+    """The bytes of an answer in one piece or two, with the headers that the real server sends, in its order."""
     if (request.method, request.version, close) == _USUAL_REQUEST and (
         (response.status, response.content_type, response.headers) == _USUAL_RESPONSE
     ):
-        return _USUAL % (_date().encode(), len(response.body), response.body)
+        return _pieces(_USUAL % (_date().encode(), len(response.body)), response.body)
     old = request.version == "1.0"
     head = [f"HTTP/{request.version} {response.status} {REASONS.get(response.status, 'Unknown')}"]
     if response.content_type in (JSON, HTML, "text/plain"):
@@ -99,13 +101,17 @@ def render(request: Request, response: Response, close: bool) -> bytes:
         head.append("Connection: close")
     # A body behind the head of HEAD would be taken for the beginning of the next answer.
     body = b"" if request.method == "HEAD" else response.body
-    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + body
+    return _pieces("\r\n".join(head).encode("latin-1") + b"\r\n\r\n", body)
+
+
+def _pieces(head: bytes, body: bytes | memoryview) -> list[bytes | memoryview]:
+    return [head + body] if len(body) <= _SHORT else [head, body]
 
 
 # What nearly every answer looks like, written in a fraction of the time.
 _USUAL_REQUEST = ("POST", "1.1", False)
 _USUAL_RESPONSE = (200, JSON, ())
-_USUAL = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %b\r\nContent-Length: %d\r\n\r\n%b"
+_USUAL = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %b\r\nContent-Length: %d\r\n\r\n"
 _date_cache = (0, "")
 
 
@@ -115,13 +121,3 @@ def _date() -> str:
     if _date_cache[0] != now:
         _date_cache = (now, formatdate(now, usegmt=True))
     return _date_cache[1]
-
-
-def _inflate(data: bytes) -> bytes:
-    inflater = zlib.decompressobj(wbits=31)
-    try:
-        inflated = inflater.decompress(data, _MAX_INFLATED + 1)
-    except zlib.error:
-        return b""
-    whole = inflater.eof and not inflater.unused_data and len(inflated) <= _MAX_INFLATED
-    return inflated if whole else b""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 
-from serving import metrics, predict
+from serving import large, metrics, predict
 from serving.batching.later import Later, Outcome, Threads
 from serving.codec import reply
 from serving.codec.body import PredictBody
 from serving.errors import ServingError, invalid
+from serving.large import LargeBody, LargePredictBody
 from serving.lookup import Lease
 
-Steps = Generator[predict.Call, list[npt.NDArray[Any]], bytes]
-"""Gives out the run to make, takes its tensors, returns the reply's body."""
+if TYPE_CHECKING:
+    from serving.servable import Servable
 
 
 class RestThreads(Threads, Protocol):
@@ -28,43 +31,90 @@ class RestThreads(Threads, Protocol):
     def unwatch(self, key: int) -> None:
         """Do not call it, if it was not called before."""
 
+    def submit_large(self, function: Callable[..., object], *arguments: object) -> object:
+        """Run a function in one of the few threads for what takes long."""
 
-def steps(lease: Lease, body: bytes, quickly: bool = False) -> Steps:
-    """What happens to a request with `body` for the version of `lease`.
+
+@dataclass(frozen=True)
+class Answer:
+    """The tensors of an answer, which is still to be written."""
+
+    outputs: reply.Outputs
+    row_format: bool
+    deadline: float | None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether writing it takes long."""
+        return large.is_large(self.outputs)
+
+    def body(self) -> bytes | memoryview:
+        """Write it; raises ServingError for what JSON cannot hold."""
+        if self.is_large:
+            return large.write_predict(self.outputs, self.row_format, self.deadline)
+        return reply.predict(self.outputs, self.row_format)
+
+
+Steps = Generator[predict.Call, list[npt.NDArray[Any]], Answer]
+"""Gives out the run to make, takes its tensors, returns the answer."""
+Result = bytes | memoryview | Exception
+
+
+def steps(lease: Lease, body: bytes | LargeBody, deadline: float | None, quickly: bool = False) -> Steps:
+    """What happens to a request with `body` for the version of `lease`, until `deadline` on time.monotonic().
 
     Raises ServingError; with `quickly`, Doubt before the run if it would take long up to there.
     """
+    if isinstance(body, LargeBody):
+        return (yield from _of_large(lease, body))
     request = PredictBody(body, quickly)
     with lease as handle:
-        name = request.signature_name or predict.DEFAULT_SIGNATURE
-        signature = handle.servable.signatures.get(name)
-        if signature is None:
-            raise invalid(f'Serving signature name: "{name}" not found in signature def')
-        interface = handle.servable.interfaces[name]
-        if not interface.inputs:
-            raise invalid(f"Failed to get input map for signature: {request.signature_name or 'DEFAULT'}")
-        tensors = request.tensors(interface.input_types)
-        predict.check_method(handle.servable, signature)
-        call = predict.prepare(handle.servable, interface, tensors)
-        values = yield call
-        outputs = call.outputs(values)
-        return reply.predict({alias: (out.dtype, out.value) for alias, out in outputs.items()}, request.row_format)
+        return (yield from _of_handle(handle.servable, request, deadline))
 
 
-def wait(taken: Steps, model: str, timeout_s: float | None) -> bytes:
+def _of_large(lease: Lease, body: LargeBody) -> Steps:
+    """The version is held while the body is read for it."""
+    with contextlib.ExitStack() as held:
+        try:
+            servable = held.enter_context(lease).servable
+        except ServingError:
+            body.predict({})  # What is wrong with the body is said first, as with a small one.
+            raise
+        types = {name: interface.input_types for name, interface in servable.interfaces.items()}
+        types[""] = types.get(predict.DEFAULT_SIGNATURE, {})
+        return (yield from _of_handle(servable, body.predict(types), body.deadline))
+
+
+def _of_handle(servable: Servable, request: PredictBody | LargePredictBody, deadline: float | None) -> Steps:
+    name = request.signature_name or predict.DEFAULT_SIGNATURE
+    signature = servable.signatures.get(name)
+    if signature is None:
+        raise invalid(f'Serving signature name: "{name}" not found in signature def')
+    interface = servable.interfaces[name]
+    if not interface.inputs:
+        raise invalid(f"Failed to get input map for signature: {request.signature_name or 'DEFAULT'}")
+    tensors = request.tensors(interface.input_types)
+    predict.check_method(servable, signature)
+    call = predict.prepare(servable, interface, tensors)
+    values = yield call
+    outputs = {alias: (out.dtype, out.value) for alias, out in call.outputs(values).items()}
+    return Answer(outputs, request.row_format, deadline)
+
+
+def wait(taken: Steps, model: str, deadline: float | None) -> bytes | memoryview:
     """Go through the steps in this thread."""
     call = next(taken)
     try:
         with metrics.runtime(model, "Predict"):
-            values = call.servable.run(call.feeds, call.fetches, timeout_s)
+            values = call.servable.run(call.feeds, call.fetches, large.left_s(deadline))
     except BaseException:
         taken.close()
         raise
-    return _last(taken, values)
+    return _last(taken, values).body()
 
 
 def start(
-    taken: Steps, model: str, timeout_s: float | None, threads: RestThreads, done: Callable[[bytes | Exception], None]
+    taken: Steps, model: str, timeout_s: float | None, threads: RestThreads, done: Callable[[Result], None]
 ) -> None:
     """Go through the steps in the event loop, in which this is called; the run is made in a worker.
 
@@ -83,12 +133,11 @@ def start(
             done(outcome)
             return
         metrics.ran(model, "Predict", time.perf_counter() - started)
-        try:
-            body = _last(taken, outcome)
-        except Exception as error:  # noqa: BLE001 - `done` sees to it
-            done(error)
+        answer = _last(taken, outcome)
+        if answer.is_large:
+            threads.submit_large(lambda: threads.call(done, _written(answer)))
         else:
-            done(body)
+            done(_written(answer))
 
     later = Later(threads, lambda outcome: threads.call(finish, outcome))
     give_up = call.servable.start(call.feeds, call.fetches, timeout_s, later)
@@ -96,10 +145,17 @@ def start(
         limit = threads.watch(give_up)
 
 
-def _last(taken: Steps, values: list[npt.NDArray[Any]]) -> bytes:
+def _written(answer: Answer) -> Result:
+    try:
+        return answer.body()
+    except Exception as error:  # noqa: BLE001 - whoever gets it sees to it
+        return error
+
+
+def _last(taken: Steps, values: list[npt.NDArray[Any]]) -> Answer:
     try:
         taken.send(values)
     except StopIteration as end:
-        body: bytes = end.value
-        return body
+        answer: Answer = end.value
+        return answer
     raise AssertionError("not reached: there is one run")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from serving import documents, exposition, inference, metrics, prediction
@@ -16,6 +17,7 @@ from serving.codec.escape import decode, encode
 from serving.codec.fast import Doubt
 from serving.errors import Code, ServingError, invalid
 from serving.flags import Options
+from serving.large import LargeBody, deadline_of, left_s
 from serving.manager import Manager
 from serving.message import JSON, Response, html_error
 from serving.prediction import RestThreads
@@ -52,6 +54,8 @@ CORS = (
     ("Access-Control-Allow-Methods", "POST, GET"),
     ("Access-Control-Allow-Headers", "Content-Type"),
 )
+
+Body = bytes | LargeBody
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class RestApp:
         self._cors = CORS if options.rest_api_enable_cors_support else ()
         self._metrics_path = metrics_path
         self._timeout_s = timeout_s(options)
-        self._actions: dict[str, Callable[[_Target, bytes], bytes]] = {
+        self._actions: dict[str, Callable[[_Target, Body], bytes | memoryview]] = {
             "predict": self._predict,
             "classify": self._classify,
             "regress": self._regress,
@@ -101,7 +105,7 @@ class RestApp:
             "status": self._status,
         }
 
-    def answer(self, method: str, target: str, origin: str | None, body: bytes) -> Response:
+    def answer(self, method: str, target: str, origin: str | None, body: Body) -> Response:
         """Answer one request; `target` is as sent, and whatever happens becomes a response."""
         if method == "HEAD":  # The connection leaves the body out.
             method = "GET"
@@ -115,7 +119,7 @@ class RestApp:
             return Response(200 if allowed else 400, b"", "text/html; charset=ISO-8859-1", self._cors)
         outcome = _Outcome()
         try:
-            result: bytes | Exception = self._dispatch(method, target, body, outcome)
+            result: prediction.Result = self._dispatch(method, target, body, outcome)
         except Exception as error:  # noqa: BLE001 - an answer is made of it, and a log entry if it is unexpected
             result = error
         return self._response(method, target, outcome, result)
@@ -131,7 +135,7 @@ class RestApp:
             return False
         outcome = _Outcome(api="predict")
 
-        def done(result: bytes | Exception) -> None:
+        def done(result: prediction.Result) -> None:
             deliver(self._response(method, target, outcome, result))
 
         try:
@@ -140,7 +144,7 @@ class RestApp:
                 return False
             outcome.model = wanted.model
             lease = self._manager.acquire(wanted.model, wanted.version, wanted.label)
-            steps = prediction.steps(lease, body, quickly=True)
+            steps = prediction.steps(lease, body, deadline_of(self._timeout_s), quickly=True)
             prediction.start(steps, wanted.model, self._timeout_s, threads, done)
         except Doubt:
             return False
@@ -152,9 +156,10 @@ class RestApp:
         """The response to a request that was not looked at because of `error`."""
         return self._response("", "", _Outcome(), error)
 
-    def _response(self, method: str, target: str, outcome: _Outcome, result: bytes | Exception) -> Response:
+    def _response(self, method: str, target: str, outcome: _Outcome, result: prediction.Result) -> Response:
         """The response with the body, or with the error, that a request led to."""
-        if isinstance(result, bytes):
+        content: bytes | memoryview
+        if isinstance(result, bytes | memoryview):
             content = result
         elif isinstance(result, ServingError):
             outcome.code = result.code
@@ -169,7 +174,7 @@ class RestApp:
         outcome.record()
         return Response(_HTTP_STATUS.get(outcome.code, 500), content, JSON, self._cors)
 
-    def _dispatch(self, method: str, target: str, body: bytes, outcome: _Outcome) -> bytes:
+    def _dispatch(self, method: str, target: str, body: Body, outcome: _Outcome) -> bytes | memoryview:
         wanted = _parse_target(method, target)
         if wanted is None:
             raise invalid(f"Malformed request: {method} {target}")
@@ -177,28 +182,34 @@ class RestApp:
         outcome.api = wanted.action if method == "POST" else ""
         return self._actions[wanted.action](wanted, body)
 
-    def _predict(self, target: _Target, body: bytes) -> bytes:
+    def _predict(self, target: _Target, body: Body) -> bytes | memoryview:
         lease = self._manager.acquire(target.model, target.version, target.label)
-        return prediction.wait(prediction.steps(lease, body), target.model, self._timeout_s)
+        deadline = self._deadline(body)
+        return prediction.wait(prediction.steps(lease, body, deadline), target.model, deadline)
 
-    def _classify(self, target: _Target, body: bytes) -> bytes:
-        name, request = examples.from_json(body)
+    def _classify(self, target: _Target, body: Body) -> bytes:
+        deadline = self._deadline(body)
+        name, request = _examples(body)
         with self._manager.acquire(target.model, target.version, target.label) as handle:
-            classes = inference.classify(target.model, handle.servable, name, request, self._timeout_s)
+            classes = inference.classify(target.model, handle.servable, name, request, left_s(deadline))
         return reply.classifications(classes)
 
-    def _regress(self, target: _Target, body: bytes) -> bytes:
-        name, request = examples.from_json(body)
+    def _regress(self, target: _Target, body: Body) -> bytes:
+        deadline = self._deadline(body)
+        name, request = _examples(body)
         with self._manager.acquire(target.model, target.version, target.label) as handle:
-            values = inference.regress(target.model, handle.servable, name, request, self._timeout_s)
+            values = inference.regress(target.model, handle.servable, name, request, left_s(deadline))
         return reply.regressions(values)
 
-    def _metadata(self, target: _Target, _body: bytes) -> bytes:
+    def _deadline(self, body: Body) -> float | None:
+        return body.deadline if isinstance(body, LargeBody) else deadline_of(self._timeout_s)
+
+    def _metadata(self, target: _Target, _body: Body) -> bytes:
         _require_name(target)
         with self._manager.acquire(target.model, target.version, target.label) as handle:
             return documents.metadata(handle.model, handle.version, handle.servable.signatures)
 
-    def _status(self, target: _Target, _body: bytes) -> bytes:
+    def _status(self, target: _Target, _body: Body) -> bytes:
         _require_name(target)
         return documents.status(self._manager.status(target.model, target.version))
 
@@ -211,6 +222,10 @@ class RestApp:
 
 class _BadVersion(Exception):
     """A version number beyond 64 bits, which the real server answers with an empty body."""
+
+
+def _examples(body: Body) -> tuple[str, Any]:
+    return body.examples() if isinstance(body, LargeBody) else examples.from_json(body)
 
 
 def _parse_target(method: str, target: str) -> _Target | None:

@@ -31,8 +31,12 @@ def read(message: Any, number: int, kind: npt.DTypeLike) -> Array:
 
 def write(message: Any, number: int, values: Array) -> None:
     """Append `values`, which have the width of the repeated field, to it."""
-    data = values.tobytes()
-    message.MergeFromString(encode_varint(_tag(number)) + encode_varint(len(data)) + data)
+    message.MergeFromString(bytes_field(number, values.tobytes()))
+
+
+def bytes_field(number: int, data: bytes) -> bytes:
+    """A field that holds bytes, a message, or packed numbers."""
+    return encode_varint(_tag(number)) + encode_varint(len(data)) + data
 
 
 def decode_varint(data: bytes, at: int) -> tuple[int, int]:

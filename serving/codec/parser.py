@@ -1,6 +1,7 @@
 """The exact JSON parser: what the real server accepts, and its words and byte offsets for what it does not.
 
-It is iterative, so nesting costs memory but never the stack. `fast.parse` is the way for everyday bodies.
+It is iterative, so nesting costs memory but never the stack, up to MAX_DEPTH. `fast.parse` is the way for
+everyday bodies.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ _ESCAPES = {
 _OPENERS = b"[{"
 MAX_CONTAINERS = 10_000_000
 """How many lists and objects a document may have: about a gigabyte of them. The real server has no limit."""
+
+MAX_DEPTH = 1_000
+"""How deep lists and objects may be nested. Tensors have at most 254 dimensions; the real server has no limit."""
 
 INVALID_VALUE = "Invalid value."
 NAME_MISSING = "Missing a name for object member."
@@ -90,6 +94,14 @@ def check_size(body: bytes) -> None:
         )
 
 
+def _too_deep() -> ServingError:
+    """The error of a document that is nested too deeply."""
+    return ServingError(
+        Code.RESOURCE_EXHAUSTED,
+        f"The JSON document has lists and objects more than {MAX_DEPTH} deep. Send less deep ones",
+    )
+
+
 class _Parser:
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -124,6 +136,8 @@ class _Parser:
             if byte >= 0 and byte in _OPENERS:
                 child: Any = self._open()
                 stack.append(child)
+                if len(stack) > MAX_DEPTH:
+                    raise _too_deep()
             elif byte < 0 or byte in b"]},:":
                 raise _Fault(INVALID_VALUE, self._at)
             else:

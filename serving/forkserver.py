@@ -1,0 +1,195 @@
+"""Functions that may take long or much memory, each called in a process of its own that holds up nobody.
+
+The processes are forked from one that was forked from the server before anything was loaded: it has one thread, no
+model and nothing but the codecs in its memory. A call has a deadline, at which its process is killed, and a limit on
+the memory that it takes. Where the fork server was not started, calls are made in place.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import mmap
+import os
+import pickle
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from bundle import landlock, libraries, seccomp
+from serving.errors import Code, ServingError, timed_out
+from serving.flags import CPUS
+
+CALLS: Final = max(2, CPUS // 2)
+"""How many calls are made at once; more wait, at most until their deadline."""
+
+_NICENESS: Final = 5
+# A call without a time limit of its own ends some time, whoever may have forgotten it.
+_LONGEST_S: Final = 3600.0
+_SMALL: Final = 64 << 10
+_SECONDS: Final = struct.Struct("=d")
+_SIZE: Final = struct.Struct("=Q")
+
+
+class _Server:
+    """The parent's end: asks for a process per call."""
+
+    def __init__(self, control: socket.socket, memory: int) -> None:
+        self._control = control
+        self._memory = memory
+        self._asking = threading.Lock()
+        self._free = threading.Semaphore(CALLS)
+
+    def call(self, function: Callable[..., Any], arguments: tuple[Any, ...], deadline: float) -> Any:
+        if not self._free.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise timed_out()
+        try:
+            return self._ask(function, arguments, deadline)
+        finally:
+            self._free.release()
+
+    def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...], deadline: float) -> Any:
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs, self._asking:
+                socket.send_fds(self._control, [b"\0"], [theirs.fileno()])
+            try:
+                ours.settimeout(max(0.001, deadline - time.monotonic()))
+                ours.sendall(_SECONDS.pack(deadline - time.monotonic()))
+                _send(ours, (function, arguments))
+                result = _receive(ours)
+            except (EOFError, OSError):
+                raise self._ended(deadline) from None
+        if isinstance(result, ServingError):
+            raise result
+        return result
+
+    def _ended(self, deadline: float) -> ServingError:
+        if time.monotonic() >= deadline:
+            return timed_out()
+        return ServingError(
+            Code.RESOURCE_EXHAUSTED,
+            f"Reading the request, or writing its answer, takes more than {self._memory} bytes of memory, the limit set"
+            " by --max_request_memory. Send less at once",
+        )
+
+
+_server: _Server | None = None
+
+
+def start(memory: int, sandbox: bool) -> None:
+    """Have calls made in processes from now on, each with `memory` bytes. Call it while there is one thread."""
+    global _server
+    if sys.platform != "linux":
+        return
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        ours.close()
+        _serve(theirs, memory, sandbox)
+    theirs.close()
+    _server = _Server(ours, memory)
+
+
+def call(function: Callable[..., Any], *arguments: Any, deadline: float | None = None) -> Any:
+    """`function(*arguments)`, which is one of a module's; raises ServingError as it does, or for its limits.
+
+    `deadline` is a time of time.monotonic().
+    """
+    if _server is None:
+        return function(*arguments)
+    return _server.call(function, arguments, time.monotonic() + _LONGEST_S if deadline is None else deadline)
+
+
+# What happens in the fork server.
+
+
+def _serve(control: socket.socket, memory: int, sandbox: bool) -> NoReturn:
+    """Fork a process for each socket that comes, until the server is gone."""
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_IGN)
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        if sandbox:
+            landlock.restrict(landlock.Allowed(libraries.readable("bundle", "serving"), [Path(os.devnull)]))
+        from serving import large  # noqa: F401 - every process has it then
+
+        while True:
+            _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            if not descriptors:
+                os._exit(0)
+            if os.fork() == 0:
+                control.close()
+                _answer(socket.socket(fileno=descriptors[0]), memory, sandbox)
+            os.close(descriptors[0])
+    except BaseException:  # noqa: BLE001 - nothing above it may run twice
+        traceback.print_exc()
+    os._exit(1)
+
+
+def _answer(connection: socket.socket, memory: int, sandbox: bool) -> NoReturn:
+    """Make one call, and end; also when nobody waits for it any more."""
+    with contextlib.suppress(BaseException):
+        (seconds,) = _SECONDS.unpack(_exactly(connection, _SECONDS.size))
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))
+        os.nice(_NICENESS)
+        own = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (own + memory, own + memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if sandbox:
+            seccomp.restrict(listens=False)
+        _send(connection, _outcome(*_receive(connection)))
+    os._exit(0)
+
+
+def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    try:
+        return function(*arguments)
+    except ServingError as error:
+        return error
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - the server's log is to say it
+        traceback.print_exc()
+        return ServingError(Code.INTERNAL, "Internal error; the server's log says more")
+
+
+# Both ends: an object as its pickle and its arrays, which are neither copied nor pickled.
+
+
+def _send(connection: socket.socket, message: Any) -> None:
+    arrays: list[pickle.PickleBuffer] = []
+    text = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
+    parts = [memoryview(text), *(part.raw() for part in arrays)]
+    sizes = array.array("Q", [part.nbytes for part in parts]).tobytes()
+    connection.sendall(_SIZE.pack(len(parts)) + sizes)
+    for part in parts:
+        connection.sendall(part)
+
+
+def _receive(connection: socket.socket) -> Any:
+    (count,) = _SIZE.unpack(_exactly(connection, _SIZE.size))
+    sizes = array.array("Q", bytes(_exactly(connection, count * _SIZE.size)))
+    text, *arrays = [_exactly(connection, size) for size in sizes]
+    return pickle.loads(text, buffers=arrays)
+
+
+def _exactly(connection: socket.socket, size: int) -> memoryview:
+    """The next `size` bytes; raises EOFError when there are fewer."""
+    # Filling a large bytearray with zeros would hold up other threads.
+    whole = memoryview(mmap.mmap(-1, size) if size > _SMALL else bytearray(size))
+    at = 0
+    while at < size:
+        received = connection.recv_into(whole[at:])
+        if not received:
+            raise EOFError
+        at += received
+    return whole
