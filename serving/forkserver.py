@@ -21,6 +21,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -39,12 +40,19 @@ _SECONDS: Final = struct.Struct("=d")
 _SIZE: Final = struct.Struct("=Q")
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """The memory that a call may take, and with it all addresses that its process may use, in bytes."""
+
+    memory: int
+    addresses: int
+
+
 class _Server:
     """The parent's end: asks for a process per call."""
 
-    def __init__(self, control: socket.socket, memory: int) -> None:
+    def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._memory = memory
         self._asking = threading.Lock()
         self._free = threading.Semaphore(CALLS)
 
@@ -63,8 +71,9 @@ class _Server:
                 socket.send_fds(self._control, [b"\0"], [theirs.fileno()])
             try:
                 ours.settimeout(max(0.001, deadline - time.monotonic()))
-                ours.sendall(_SECONDS.pack(deadline - time.monotonic()))
-                _send(ours, (function, arguments))
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # It may say why it takes no more.
+                    ours.sendall(_SECONDS.pack(deadline - time.monotonic()))
+                    _send(ours, (function, arguments))
                 result = _receive(ours)
             except (EOFError, OSError):
                 raise self._ended(deadline) from None
@@ -77,8 +86,8 @@ class _Server:
             return timed_out()
         return ServingError(
             Code.RESOURCE_EXHAUSTED,
-            f"Reading the request, or writing its answer, takes more than {self._memory} bytes of memory, the limit set"
-            " by --max_request_memory. Send less at once",
+            "The process that was reading the request, or writing its answer, has ended, most likely for want of memory"
+            " on this machine. Send less at once",
         )
 
 
@@ -95,7 +104,7 @@ def start(memory: int, sandbox: bool) -> None:
         ours.close()
         _serve(theirs, memory, sandbox)
     theirs.close()
-    _server = _Server(ours, memory)
+    _server = _Server(ours)
 
 
 def call(function: Callable[..., Any], *arguments: Any, deadline: float | None = None) -> Any:
@@ -117,46 +126,56 @@ def _serve(control: socket.socket, memory: int, sandbox: bool) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_IGN)
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
-        if sandbox:
-            landlock.restrict(landlock.Allowed(libraries.readable("bundle", "serving"), [Path(os.devnull)]))
         from serving import large  # noqa: F401 - every process has it then
 
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        limits = _Limits(memory, pages * resource.getpagesize() + memory)
+        if sandbox:
+            landlock.restrict(landlock.Allowed(libraries.readable("bundle", "serving"), [Path(os.devnull)]))
         while True:
             _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
             if not descriptors:
                 os._exit(0)
             if os.fork() == 0:
                 control.close()
-                _answer(socket.socket(fileno=descriptors[0]), memory, sandbox)
+                _answer(socket.socket(fileno=descriptors[0]), limits, sandbox)
             os.close(descriptors[0])
     except BaseException:  # noqa: BLE001 - nothing above it may run twice
         traceback.print_exc()
     os._exit(1)
 
 
-def _answer(connection: socket.socket, memory: int, sandbox: bool) -> NoReturn:
+def _answer(connection: socket.socket, limits: _Limits, sandbox: bool) -> NoReturn:
     """Make one call, and end; also when nobody waits for it any more."""
-    with contextlib.suppress(BaseException):
+    try:
         (seconds,) = _SECONDS.unpack(_exactly(connection, _SECONDS.size))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))
         os.nice(_NICENESS)
-        own = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (own + memory, own + memory))
+        resource.setrlimit(resource.RLIMIT_AS, (limits.addresses, limits.addresses))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if sandbox:
             seccomp.restrict(listens=False)
-        _send(connection, _outcome(*_receive(connection)))
+        _send(connection, _outcome(limits, connection))
+    except (EOFError, OSError):
+        os._exit(0)
+    except BaseException:  # noqa: BLE001 - it ends here, whatever it is
+        traceback.print_exc()
     os._exit(0)
 
 
-def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def _outcome(limits: _Limits, connection: socket.socket) -> Any:
     try:
+        function, arguments = _receive(connection)
         return function(*arguments)
     except ServingError as error:
         return error
     except MemoryError:
-        raise
+        return ServingError(
+            Code.RESOURCE_EXHAUSTED,
+            f"Reading the request, or writing its answer, takes more than {limits.memory} bytes of memory, the limit"
+            " set by --max_request_memory. Send less at once",
+        )
     except Exception:  # noqa: BLE001 - the server's log is to say it
         traceback.print_exc()
         return ServingError(Code.INTERNAL, "Internal error; the server's log says more")
@@ -184,8 +203,7 @@ def _receive(connection: socket.socket) -> Any:
 
 def _exactly(connection: socket.socket, size: int) -> memoryview:
     """The next `size` bytes; raises EOFError when there are fewer."""
-    # Filling a large bytearray with zeros would hold up other threads.
-    whole = memoryview(mmap.mmap(-1, size) if size > _SMALL else bytearray(size))
+    whole = memoryview(_room(size) if size > _SMALL else bytearray(size))
     at = 0
     while at < size:
         received = connection.recv_into(whole[at:])
@@ -193,3 +211,11 @@ def _exactly(connection: socket.socket, size: int) -> memoryview:
             raise EOFError
         at += received
     return whole
+
+
+def _room(size: int) -> mmap.mmap:
+    """Memory; filling a large bytearray with zeros would hold up other threads."""
+    try:
+        return mmap.mmap(-1, size)
+    except OSError:
+        raise MemoryError from None
