@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import struct
 import subprocess
 import zlib
@@ -328,3 +330,49 @@ def test_the_state_of_a_model_lasts_from_request_to_request(plain: Engine) -> No
 
     first = count()
     assert [count(), count()] == [first + 1, first + 2]
+
+
+def test_a_large_request_and_its_large_answer(plain: Engine) -> None:
+    values = [float(number) for number in range(100_000)]
+    for signature, sent, expected in (
+        ("serving_default", values, [0.5 * value + 1.0 for value in values]),
+        ("echo", ["text " * 10_000, "", "ü" * 200_000], ["text " * 10_000, "", "ü" * 200_000]),
+    ):
+        data = json.dumps({"signature_name": signature, "instances": sent}).encode()
+        for body, headers in ((data, {}), (gzip.compress(data), {"Content-Encoding": "gzip"})):
+            answer = requests.post(plain.url("default:predict"), data=body, headers=headers, timeout=60)
+            assert answer.status_code == 200, answer.text
+            assert answer.json() == {"predictions": expected}
+
+
+def test_what_is_wrong_with_a_large_request_is_said_as_of_a_small_one(plain: Engine) -> None:
+    for name, body in (
+        ("default", '{"instances": [1, "%s"]}'),
+        ("default", '{"instances": [1], "%s" : }'),
+        ("default", '{"signature_name": "no such", "instances": [1], "%s": 1}'),
+        ("absent", '{"instances": [1], "%s" : }'),
+        ("absent", '{"instances": [1], "%s": 1}'),
+    ):
+        answers = [
+            requests.post(plain.url(f"{name}:predict"), data=body % ("x" * length), timeout=60)
+            for length in (1, 300_000)
+        ]
+        small, large = [(answer.status_code, re.sub("offset: .*", "", answer.json()["error"])) for answer in answers]
+        assert (large[0], large[1].replace("x" * 255, "x")[:60]) == (small[0], small[1][:60]), body
+
+
+def test_a_large_request_is_worked_on_no_longer_than_its_time(flagged: Engine) -> None:
+    body = b'{"instances":[' + b'{"b64":1},' * 8_000_000 + b"[]]}"
+    answer = requests.post(flagged.url("default:predict"), data=body, timeout=60)
+    assert (answer.status_code, answer.json()) == (504, {"error": "Timed out waiting for notification"})
+    flagged.until(lambda: not working(flagged.process.pid))
+    assert flagged.predict("default", value=2.0) == 2.0
+
+
+def working(server: int) -> list[int]:
+    """The processes that read a request or write an answer."""
+
+    def children(process: int) -> list[int]:
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+    return [each for child in children(server) for each in children(child)]

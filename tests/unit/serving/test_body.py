@@ -116,10 +116,12 @@ def test_everyday_bodies_take_the_fast_way(dtype: int, rows: str) -> None:
 
 
 def test_deep_nesting_is_an_error_and_no_more() -> None:
-    deep = b"[" * 500_000 + b"]" * 500_000
+    deep = b"[" * 900 + b"]" * 900
     assert PredictBody(b'{"instances": [1], "other": ' + deep + b"}").tensors({"x": dtypes.INT32})["x"].tolist() == [1]
     with pytest.raises(ServingError, match="tensor parsing error: x"):
         PredictBody(b'{"instances": ' + deep + b"}").tensors({"x": dtypes.INT32})
+    with pytest.raises(ServingError, match="more than 1000 deep"):
+        PredictBody(b'{"instances": [1], "other": ' + b"[" * 500_000 + b"]" * 500_000 + b"}")
 
 
 def test_small_types_wrap_as_protos_do() -> None:

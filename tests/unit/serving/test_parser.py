@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from serving.codec.debug import describe
-from serving.codec.parser import Members, parse
+from serving.codec.parser import MAX_DEPTH, Members, parse
 from serving.errors import Code, ServingError
 
 ERRORS = [
@@ -87,10 +87,11 @@ def test_minus_zero_is_an_integer_without_a_sign_unless_it_has_a_point() -> None
     assert math.copysign(1, real) == -1
 
 
-def test_nesting_is_limited_by_memory_only() -> None:
-    depth = 500_000
-    value = parse(b"[" * depth + b"]" * depth)
-    assert describe(value) == "[" * 256
+def test_nesting_is_limited() -> None:
+    assert describe(parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)) == "[" * 256
+    with pytest.raises(ServingError, match=f"more than {MAX_DEPTH} deep") as caught:
+        parse(b'{"a":' * (MAX_DEPTH + 1))
+    assert caught.value.code == Code.RESOURCE_EXHAUSTED
 
 
 def test_debug_text_breaks_lines_in_objects_only() -> None:
