@@ -16,6 +16,7 @@ from typing import Any
 from serving import forkserver, textproto
 from serving.batching.choice import threads_for
 from serving.codec import gzipped
+from serving.codec.fast import Doubt
 from serving.connection import Connection
 from serving.errors import too_many
 from serving.flags import Options
@@ -96,7 +97,7 @@ class RestServer:
     def _answer_counted(self, request: Request, deliver: Callable[[Response], None]) -> None:
         size = len(request.body)
         if size > LARGEST_IN_PLACE:
-            self._answer_large(request, deliver)
+            self.submit(self._answer_quickly, request, deliver)
         elif size > _SMALL_BODY or request.gzip:
             self.submit(self._answer_medium, request, deliver)
         elif not self._app.begin(request.method, request.target, bytes(request.body), self, deliver):
@@ -177,6 +178,14 @@ class RestServer:
             self._answer_large(request, deliver)
         else:
             self._answer_with(gzipped.inflate(request.taken()), request, deliver)
+
+    def _answer_quickly(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        """Answer a large request, in this thread if it can be read quickly."""
+        body = LargeBody(request.body, request.gzip, self._timeout_s, quickly=True)
+        try:
+            self._answer_with(body, request, deliver)
+        except Doubt:
+            self._answer_large(request, deliver)
 
     def _answer_large(self, request: Request, deliver: Callable[[Response], None]) -> None:
         body = LargeBody(request.taken(), request.gzip, self._timeout_s)

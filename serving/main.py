@@ -52,8 +52,9 @@ def _serve(options: Options) -> int:
 
 
 def _run(options: Options, signals: Signals) -> int:
-    from serving import forkserver, handover, sandbox, startup
+    from serving import forkserver, handover, memory, sandbox, startup
 
+    memory.keep_free_pages()
     config = startup.check(options)
     startup.check_ports(options)
     handover.prepare(options.reuse_port)

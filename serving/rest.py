@@ -106,7 +106,10 @@ class RestApp:
         }
 
     def answer(self, method: str, target: str, origin: str | None, body: Body) -> Response:
-        """Answer one request; `target` is as sent, and whatever happens becomes a response."""
+        """Answer one request; `target` is as sent, and whatever happens becomes a response.
+
+        Raises Doubt, with nothing done, for a body that was to be read quickly and takes longer.
+        """
         if method == "HEAD":  # The connection leaves the body out.
             method = "GET"
         if self._metrics_path is not None and re.split(r"[?#]", target)[0] == self._metrics_path:
@@ -120,6 +123,8 @@ class RestApp:
         outcome = _Outcome()
         try:
             result: prediction.Result = self._dispatch(method, target, body, outcome)
+        except Doubt:
+            raise
         except Exception as error:  # noqa: BLE001 - an answer is made of it, and a log entry if it is unexpected
             result = error
         return self._response(method, target, outcome, result)

@@ -10,15 +10,15 @@ BLANKS = b" \t\r\n"
 
 
 def pattern(text: str) -> re.Pattern[bytes]:
-    """Compile; a blank stands for any blanks, NAME for a short string without escapes."""
-    text = text.replace(" ", r"[ \t\r\n]*").replace("NAME", r'"([ !#-\[\]-~]{0,200})"')
+    """Compile; a blank stands for up to 200 blanks, NAME for a short string without escapes."""
+    text = text.replace(" ", r"[ \t\r\n]{0,200}").replace("NAME", r'"([ !#-\[\]-~]{0,200})"')
     return re.compile(text.encode("ascii"))
 
 
 # The array begins with what tells whether it holds numbers or encoded data, so that neither is looked at in vain.
 _HEAD = pattern(
     r' \{ (?:"signature_name" : NAME , )?"(instances|inputs)" : (?:(\[ )?\{ NAME : )?'
-    r'(?=\[ (?:(?:\[ )*[-0-9]|(\{ "b64" :)))'
+    r'(?=\[ (?:(?:\[ ){0,64}[-0-9]|(\{ "b64" :)))'
 )
 _TAIL = pattern(r' (?:, "signature_name" : NAME )?\} ')
 _END_OF_INPUT = pattern(r" \}")
