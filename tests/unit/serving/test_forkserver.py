@@ -113,6 +113,7 @@ def test_the_fork_server_ends_with_the_server_and_not_before() -> None:
     said, _ = run(
         """
 import signal
+ask(math.factorial, 2)  # It has begun.
 (child,) = map(int, pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 os.kill(child, signal.SIGTERM)
 os.kill(child, signal.SIGINT)
