@@ -134,6 +134,11 @@ class Options:
     model_root: str = _flag(
         "", "ours: folders that hold base paths, separated by commas: what is added there later can be read as well"
     )
+    allow_reload_requests: str = _flag(
+        "loopback",
+        "ours: whether HandleReloadConfigRequest is answered: `true`, `false`, or `loopback`: on a unix socket, and"
+        " when host is a loopback address; base paths must be listed already, or lie below model_root",
+    )
     sandbox: str = _flag(
         "on", "ours: `on` shuts models in: no file but theirs is read, none written, nobody reached; `off` does not"
     )

@@ -20,6 +20,7 @@ from serving.codec.escape import decode
 from serving.errors import invalid
 from serving.flags import Options
 from serving.manager import Manager
+from serving.reloads import Reloads
 from serving.version import Handle
 
 
@@ -28,11 +29,17 @@ class Api:
 
     def __init__(self, manager: Manager, options: Options) -> None:
         self._manager = manager
+        self._reloads = Reloads(options)
         self._as_content = options.enable_serialization_as_tensor_content
 
     def known(self, model: str) -> str:
         """The name that `model` is counted under."""
         return self._manager.known(model)
+
+    def admit(self, method: str, peer: str) -> None:
+        """Raise ServingError PERMISSION_DENIED for a method that `peer`, as gRPC calls it, may not call."""
+        if method == "HandleReloadConfigRequest":
+            self._reloads.admit(peer)
 
     def predict(self, request: Any, timeout_s: float | None) -> Any:
         """PredictionService.Predict."""
@@ -127,7 +134,7 @@ class Api:
             )
         names = sorted(set(request.metric_names))
         before = metrics.values(names)
-        self._manager.reload(request.config, timeout_s)
+        self._manager.reload(request.config, timeout_s, self._reloads.confine)
         reply = model_management_pb2.ReloadConfigResponse()
         reply.status.SetInParent()
         after = metrics.values(names)

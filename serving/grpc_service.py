@@ -140,7 +140,7 @@ class _Methods(grpc.GenericRpcHandler):
         self._limit = limit
         self._counted = {_PREDICTION + name for name in ("Predict", "Classify", "Regress", "MultiInference")}
         self._handlers: dict[str, Any] = {
-            name: _handler(_behaviour(name, kind, method, api.known, pool), pool)
+            name: _handler(_behaviour(name, kind, method, api, pool), pool)
             for name, kind, method in _methods(api)
             for pool in [predictions if name in self._counted else control]
         }
@@ -188,9 +188,7 @@ def _methods(api: Api) -> list[tuple[str, Any, Callable[[Any, float | None], Any
     ]
 
 
-def _behaviour(
-    name: str, kind: Any, method: Callable[[Any, float | None], Any], known: Callable[[str], str], pool: CallPool
-) -> Behaviour:
+def _behaviour(name: str, kind: Any, method: Callable[[Any, float | None], Any], api: Api, pool: CallPool) -> Behaviour:
     short = name.rpartition("/")[2]
     counted = short if short in ("Predict", "Classify", "Regress") else ""
 
@@ -206,7 +204,8 @@ def _behaviour(
             request = kind.FromString(data)
         except DecodeError:
             context.abort(grpc.StatusCode.INTERNAL, "")
-        with _answered(context, counted, lambda: known(request.model_spec.name)):
+        with _answered(context, counted, lambda: api.known(request.model_spec.name)):
+            api.admit(short, context.peer())
             reply: bytes = method(request, context.time_remaining()).SerializeToString()
             return reply
         raise AssertionError("not reached: failures abort the call")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 from serving import config as models_config
@@ -24,6 +26,12 @@ from serving.version import Version, VersionStatus
 
 log = logging.getLogger(__name__)
 
+Confine = Callable[[Iterable[ModelSettings], Collection[Path]], None]
+
+
+def _anything(_models: Iterable[ModelSettings], _configured: Collection[Path]) -> None:
+    """What a file lists is served."""
+
 
 class Manager:
     """The models of a server. Thread-safe."""
@@ -34,6 +42,7 @@ class Manager:
         self._changes = threading.Lock()
         self._unsettled: set[str] = set()
         self._settings: ServerSettings | None = None
+        self._own_paths: set[Path] = set()
         self._life = Lifecycle(options)
 
     # Requests
@@ -73,21 +82,24 @@ class Manager:
 
     # Configuration
 
-    def reload(self, config: Any, timeout_s: float | None = None) -> None:
+    def reload(self, config: Any, timeout_s: float | None = None, confine: Confine = _anything) -> None:
         """Serve what the ModelServerConfig `config` lists, and nothing else; return when its models have loaded.
+
+        `confine` raises ServingError for base paths that are not to be served, told which ones `apply` was given.
 
         A model is waited for when this configuration has added it, or an earlier one has and its first attempt to load
         is not over. Raises ServingError: for a config that is refused nothing changes; when a model cannot be loaded,
         or is taken off the list by another configuration before it is, or `timeout_s` is over, the rest stays in force.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        settings, loading = self._apply(config)
+        settings, loading = self._apply(config, confine)
         self._wait_for(loading, deadline)
         _refuse_request_log(settings)
 
     def apply(self, config: Any) -> None:
         """Bring `config` into force as `reload` does, and wait for no model."""
-        settings, _ = self._apply(config)
+        settings, _ = self._apply(config, _anything)
+        self._own_paths.update(model.base_path for model in settings.models.values())
         _refuse_request_log(settings)
 
     def poll(self) -> None:
@@ -95,10 +107,11 @@ class Manager:
         with self._changes:
             self._scan()
 
-    def _apply(self, config: Any) -> tuple[ServerSettings, list[Listing]]:
+    def _apply(self, config: Any, confine: Confine) -> tuple[ServerSettings, list[Listing]]:
         """Bring `config` into force; returns it with the models that are still to be loaded."""
         with self._changes:
             settings = models_config.check(config, self._settings, self._paths)
+            confine(settings.models.values(), self._own_paths)
             if not settings.kind:
                 log.info("The config lists nothing: taking no action")
                 return settings, []

@@ -6,7 +6,7 @@ import errno
 import socket
 from typing import Any
 
-from serving import sandbox, textproto
+from serving import reloads, sandbox, textproto
 from serving.batching import parameters
 from serving.config import from_options
 from serving.errors import Code, ServingError, invalid
@@ -25,6 +25,7 @@ def check(options: Options) -> Any:
     config = from_options(options)
     _check_batching(options)
     _check_parallelism(options)
+    reloads.check(options)
     sandbox.check(options)
     if options.ssl_config_file:
         textproto.read(options.ssl_config_file, textproto.SSLConfig)
