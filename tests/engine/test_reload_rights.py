@@ -40,7 +40,7 @@ def test_a_base_path_that_nobody_configured_is_refused(
     (tmp_path / "link").symlink_to(tmp_path / "models" / "foreign")
     for path in (tmp_path / "models" / "foreign", tmp_path / "link", tmp_path / "models/mine/../foreign"):
         answer = reload(engine, "foreign", path)
-        assert answer.startswith("PERMISSION_DENIED: Model foreign: found the base path {path}; expected one that")
+        assert answer.startswith(f"PERMISSION_DENIED: Model foreign: found the base path {path}; expected one that")
         assert "--model_root" in answer
     assert engine.states("mine") == {1: "AVAILABLE"}
     assert engine.states("foreign") == {}
@@ -89,6 +89,6 @@ def test_who_is_answered(
 
 
 def test_a_value_that_is_none(start_engine: StartEngine, config: Path) -> None:
-    engine = start_engine(f"--model_config_file={config}", "--allow_reload_requests=maybe")
+    engine = start_engine(f"--model_config_file={config}", "--allow_reload_requests=maybe", wait=False)
     assert engine.exit_status() == 255
     assert "--allow_reload_requests=maybe: expected loopback, true or false" in engine.log
