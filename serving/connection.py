@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import httptools
 
-from serving.message import JSON, REASONS, Request, Response, html_error, render
+from serving.message import JSON, LARGEST_SMALL, REASONS, Request, Response, html_error, render
+from serving.places import Account, Places, State, address_of
 
 _METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _BAD_TARGET = re.compile(rb"%(?![0-9a-fA-F]{2})|[^\x21-\x7e]")
@@ -21,9 +22,7 @@ _MAX_HEADER_BYTES = 1 << 20
 # The longest that anybody asks for has the names of a model and of a label.
 _LONGEST_TARGET = 64 << 10
 _MAX_PIPELINED = 16
-# All connections together hold at most so many bodies of the largest size.
-_BUFFERED_BODIES = 4
-# A body may take longer than the time limit if it comes at least this fast.
+# A request may take longer than the time limit if it comes at least this fast, all the time.
 _SLOWEST_BYTES_PER_S = 50_000
 _IDLE_S = 900.0
 _LINGER_S = 2.0
@@ -33,9 +32,11 @@ class Host(Protocol):
     """What a connection needs of the server that it belongs to."""
 
     connections: set[Connection]
+    places: Places
+    small_bodies: Account
+    large_bodies: Account
     max_body_bytes: int
     read_timeout_s: float
-    buffered_bytes: int
 
     def answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
         """Answer `request`; `deliver` is called in the event loop, later."""
@@ -59,6 +60,10 @@ class Connection(asyncio.Protocol):
         self._headers_done = False
         self._head_bytes = 0
         self._started = time.monotonic()
+        self._arrived = 0
+        self._checked = self._owed_s = 0.0
+        self.address = ""
+        self.state = State.IDLE
         self._waiting: deque[Request] = deque()
         self._answering: Request | None = None
         self._writable = True
@@ -66,22 +71,31 @@ class Connection(asyncio.Protocol):
         self._closing = False
         self._lost = False
         self._ended = False
-        self._buffered = 0
+        self._held: dict[Request, Account] = {}
 
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to serve."""
         self._transport = transport
+        self.address = address_of(transport.get_extra_info("peername"))
         self._host.connections.add(self)
+        if not self._host.places.enter(self):
+            self._closing = True
+            self._transport.writelines(render(Request(), html_error(503, REASONS[503]), close=True))
+            self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
         """Forget the connection; an answer that is under way is dropped when it comes."""
         self._closing = self._lost = True
         self._host.connections.discard(self)
-        self._release(self._buffered)
+        self._host.places.leave(self)
+        self._waiting.clear()
         if self._answering is not None:
             self._answering.abandoned = True
+        for request in list(self._held):
+            if request is not self._answering:  # Of which somebody has the body.
+                self._release(request)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; whatever is malformed is refused and ends the connection."""
@@ -90,6 +104,7 @@ class Connection(asyncio.Protocol):
         if self._request is None and data[:1] in (b"\r", b"\n"):
             self._refuse(html_error(400, "Bad Request"))
             return
+        self._arrived += len(data)
         if not self._headers_done:
             self._head_bytes += len(data)
         try:
@@ -101,6 +116,8 @@ class Connection(asyncio.Protocol):
         else:
             if not self._headers_done and self._head_bytes > _MAX_HEADER_BYTES:
                 self._refuse(html_error(431, REASONS[431]))
+            elif self._request is not None and self.state is State.IDLE:
+                self._host.places.move(self, State.RECEIVING)
 
     def eof_received(self) -> bool:
         """Answer what was asked even if the client has finished sending; then close."""
@@ -128,7 +145,8 @@ class Connection(asyncio.Protocol):
         self._request = Request()
         self._url = b""
         self._headers_done = False
-        self._started = time.monotonic()
+        self._started = self._checked = time.monotonic()
+        self._arrived, self._owed_s = 0, 0.0
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target; of one that is too long the rest is not kept."""
@@ -181,11 +199,10 @@ class Connection(asyncio.Protocol):
             return
         if len(request.body) + len(body) > self._host.max_body_bytes:
             self._refuse(_too_large(self._host.max_body_bytes), request)
-        elif self._host.buffered_bytes > _BUFFERED_BODIES * self._host.max_body_bytes:
-            self._refuse(_OVERLOADED, request)
+        elif not self._hold(request, len(body)):
+            self._refuse(_overloaded(self._host.large_bodies), request)
         else:
             request.add(body)
-            self._hold(request, len(body))
 
     def on_message_complete(self) -> None:
         """The request is complete: answer it, after those before it."""
@@ -209,8 +226,10 @@ class Connection(asyncio.Protocol):
             if now - self._blocked_since > self._host.read_timeout_s:
                 self._transport.abort()
         elif self._request is not None and not self._closing:
-            allowed = self._host.read_timeout_s + len(self._request.body) / _SLOWEST_BYTES_PER_S
-            if now - self._started > allowed:
+            # What came fast earns no time for a silence that follows.
+            self._owed_s = max(0.0, self._owed_s + now - self._checked - self._arrived / _SLOWEST_BYTES_PER_S)
+            self._checked, self._arrived = now, 0
+            if self._owed_s > self._host.read_timeout_s:
                 self._refuse(html_error(408, "Request Timeout"))
         elif not self._busy and now - self._started > _IDLE_S:
             self._transport.close()
@@ -225,6 +244,11 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close now, whatever is under way."""
+        self._transport.abort()
+
+    def make_room(self) -> None:
+        """Close now for another connection's sake; nothing is being answered."""
+        self._closing = True
         self._transport.abort()
 
     @property
@@ -263,6 +287,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         request = self._waiting.popleft()
         self._answering = request
+        self._host.places.move(self, State.ANSWERING)
         if self._host.stopping:
             request.keep_alive = False
         if request.refusal is not None:
@@ -272,8 +297,8 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self, response: Response) -> None:
         request, self._answering = self._answering, None
-        if request is not None and not self._lost:
-            self._release(request.held)
+        if request is not None:
+            self._release(request)
         if request is None or self._transport.is_closing():
             return
         close = response.close or not request.keep_alive
@@ -283,15 +308,25 @@ class Connection(asyncio.Protocol):
             self._finish(linger=response.close)
         else:
             self._next()
+            if self._answering is None:
+                self._host.places.move(self, State.IDLE if self._request is None else State.RECEIVING)
 
-    def _hold(self, request: Request, size: int) -> None:
+    def _hold(self, request: Request, size: int) -> bool:
+        """Count another piece of a body: large ones leave small ones their memory."""
+        before = self._held.get(request)
+        account = self._host.large_bodies if request.held + size > LARGEST_SMALL else self._host.small_bodies
+        if not account.take(self.address, size if account is before else request.held + size):
+            return False
+        if before not in (None, account):
+            before.give_back(self.address, request.held)
         request.held += size
-        self._buffered += size
-        self._host.buffered_bytes += size
+        self._held[request] = account
+        return True
 
-    def _release(self, size: int) -> None:
-        self._buffered -= size
-        self._host.buffered_bytes -= size
+    def _release(self, request: Request) -> None:
+        account = self._held.pop(request, None)
+        if account is not None:
+            account.give_back(self.address, request.held)
 
     def _refuse(self, response: Response, request: Request | None = None) -> None:
         """Answer what cannot be parsed or taken, after the requests before it, and end the connection."""
@@ -303,6 +338,7 @@ class Connection(asyncio.Protocol):
         refused.refusal = response
         refused.keep_alive = False
         refused.taken()
+        self._release(refused)
         self._waiting.append(refused)
         self._next()
 
@@ -336,9 +372,9 @@ def _too_large(limit: int) -> Response:
     return Response(413, f'{{\n    "error": "{message}"\n}}'.encode(), JSON, close=True)
 
 
-_OVERLOADED = Response(
-    503,
-    b'{\n    "error": "The server has too many large requests at once; try again later"\n}',
-    JSON,
-    close=True,
-)
+def _overloaded(bodies: Account) -> Response:
+    message = (
+        f"The bodies of requests that are being received or answered hold {bodies.held} bytes; expected at most"
+        f" {bodies.most}, of which one client address may have half. Try again later"
+    )
+    return Response(429, f'{{\n    "error": "{message}"\n}}'.encode(), JSON, close=True)

@@ -170,6 +170,11 @@ class Options:
         " takes more is answered with 429",
         kind="int64",
     )
+    max_connections: int = _flag(
+        4000,
+        "ours: connections that the REST API has at once, half of them from one address; more make idle ones close,"
+        " then those whose request has been coming longest",
+    )
     max_queued_requests: int = _flag(
         4000, "ours: predictions that each API takes at once; more are answered with 429 or RESOURCE_EXHAUSTED"
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import gc
 import mmap
 import os
 import pickle
@@ -152,6 +153,7 @@ def _answer(connection: socket.socket, limits: _Limits, sandbox: bool) -> NoRetu
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))
         os.nice(_NICENESS)
+        gc.disable()  # What is made is kept to the end.
         resource.setrlimit(resource.RLIMIT_AS, (limits.addresses, limits.addresses))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if sandbox:

@@ -20,10 +20,12 @@ from serving.codec.fast import Doubt
 from serving.connection import Connection
 from serving.errors import too_many
 from serving.flags import Options
-from serving.large import LARGEST_IN_PLACE, LargeBody
+from serving.large import LargeBody
 from serving.limits import Limits
 from serving.manager import Manager
-from serving.message import Request, Response
+from serving.message import LARGEST_SMALL, Request, Response
+from serving.places import Account, Places
+from serving.process import most_open_files
 from serving.rest import Body, RestApp, timeout_s
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,9 @@ _SWEEP_S = 1.0
 # What is parsed in the event loop itself, which takes less than handing it to a worker.
 _SMALL_BODY = 64 << 10
 _CONTROL_THREADS = 4
+# All connections together hold so many bytes of small bodies, and so many bodies of the largest size.
+_SMALL_BODIES = 256 << 20
+_LARGE_BODIES = 4
 # To a client that is gone.
 _NOBODY = Response(499, b"")
 
@@ -55,7 +60,9 @@ class RestServer:
         self.port: int = listener.getsockname()[1]
         self.connections: set[Connection] = set()
         self.max_body_bytes = options.max_request_body_bytes
-        self.buffered_bytes = 0
+        # Half of what can be open is left for gRPC and for files.
+        self.places = Places(min(options.max_connections, most_open_files() // 2))
+        self.small_bodies, self.large_bodies = Account(_SMALL_BODIES), Account(_LARGE_BODIES * self.max_body_bytes)
         self.read_timeout_s = float(options.http_read_timeout_seconds)
         self._app = app
         self._stopping = threading.Event()
@@ -96,7 +103,7 @@ class RestServer:
 
     def _answer_counted(self, request: Request, deliver: Callable[[Response], None]) -> None:
         size = len(request.body)
-        if size > LARGEST_IN_PLACE:
+        if size > LARGEST_SMALL:
             self.submit(self._answer_quickly, request, deliver)
         elif size > _SMALL_BODY or request.gzip:
             self.submit(self._answer_medium, request, deliver)
@@ -174,7 +181,7 @@ class RestServer:
         """Answer a request that may be a large one, if it is compressed."""
         if not request.gzip:
             self._answer(request, deliver)
-        elif gzipped.is_longer(request.body, LARGEST_IN_PLACE):
+        elif gzipped.is_longer(request.body, LARGEST_SMALL):
             self._answer_large(request, deliver)
         else:
             self._answer_with(gzipped.inflate(request.taken()), request, deliver)

@@ -1,6 +1,6 @@
 """Large requests and answers: read and written in a process of their own, in which they hold up nobody.
 
-What is small is not worth the way there: a request up to LARGEST_IN_PLACE bytes, an answer up to MOST_IN_PLACE numbers.
+What is small is not worth the way there: a request up to LARGEST_SMALL bytes, an answer up to MOST_IN_PLACE numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ Array = npt.NDArray[Any]
 InputTypes = Mapping[str, Mapping[str, int]]
 """For each signature the DataType numbers of its inputs; the default one has an empty name as well."""
 
-LARGEST_IN_PLACE: Final = 256 << 10
 MOST_IN_PLACE: Final = 16_384
 LARGEST_QUICK: Final = 4 << 20
 """Up to here a body that is one array is read in place: by few calls, none of which takes long."""

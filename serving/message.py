@@ -27,6 +27,8 @@ REASONS = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
+LARGEST_SMALL = 256 << 10
+"""The largest body that is read in place whatever is in it, and that large ones leave memory for."""
 # Up to here a copy of the body takes less than a second write.
 _SHORT = 64 << 10
 
@@ -42,7 +44,7 @@ class Response:
     close: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
     """A request as it arrived, which is complete when it is handed to the app; `abandoned` by a client that is gone."""
 

@@ -127,6 +127,8 @@ def _tensor(document: Document, value: Any, dtype: int) -> Array:
         array = np.asarray(value)
     except (ValueError, OverflowError, RecursionError):
         raise Doubt from None
+    if array.ndim == 2 and array.shape[1] == 0:
+        return np.empty(array.shape, dtypes.JSON[dtype])  # A list of empty lists, of which there can be many.
     if array.size == 0 or array.ndim > 62:
         raise Doubt
     if dtype == dtypes.BOOL:

@@ -12,6 +12,7 @@ from serving.errors import ServingError
 from serving.flags import Options
 from serving.http import RestServer, listen
 from serving.message import Response
+from serving.rest import Body
 from tests.waiting import DEADLINE_S
 
 
@@ -22,13 +23,13 @@ class EchoApp:
         self.release = threading.Event()
         self.waiting = threading.Event()
 
-    def answer(self, method: str, target: str, origin: str | None, body: bytes) -> Response:
+    def answer(self, method: str, target: str, origin: str | None, body: Body) -> Response:
         if target == "/wait":
             self.waiting.set()
             self.release.wait(DEADLINE_S)
         if target == "/big":
             return Response(200, b"x" * (32 << 20))
-        return Response(200, f"{method} {target} ".encode() + body)
+        return Response(200, f"{method} {target} ".encode() + (body if isinstance(body, bytes) else b"(large)"))
 
     def refuse(self, error: ServingError) -> Response:
         return Response(429, error.message.encode())

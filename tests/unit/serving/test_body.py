@@ -167,3 +167,11 @@ def test_what_needs_the_exact_way_is_not_parsed_when_it_is_to_be_quick(body: byt
         PredictBody(body, quickly=True).tensors({"x": dtypes.FLOAT})
     with pytest.raises(ServingError):
         PredictBody(body).tensors({"x": dtypes.FLOAT})
+
+
+@pytest.mark.parametrize("key", ["instances", "inputs"])
+@pytest.mark.parametrize("dtype", sorted(dtypes.JSON))
+def test_empty_lists_are_read_alike_by_the_quick_and_the_exact_way(key: str, dtype: int) -> None:
+    quick = PredictBody(f'{{"{key}": [[], [], []]}}'.encode()).tensors({"x": dtype})["x"]
+    exact = PredictBody(f'{{"{key}": [[], [], []], "a": 1, "a": 1}}'.encode()).tensors({"x": dtype})["x"]
+    assert (quick.shape, quick.dtype) == (exact.shape, exact.dtype) == ((3, 0), exact.dtype)

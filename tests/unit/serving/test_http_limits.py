@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import struct
 import time
+import tracemalloc
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
+from serving.places import State
 from tests.unit.serving.echo import EchoServer, read_all, status_of
 from tests.waiting import DEADLINE_S, until
 
@@ -28,25 +34,102 @@ def test_a_body_of_unknown_length_is_refused_when_it_is_over_the_limit(start: Ca
     assert status_of(reply) == [413]
 
 
-def test_all_bodies_together_are_limited(start: Callable[..., EchoServer]) -> None:
-    http = start(max_request_body_bytes=100_000)
-    held = [http.connect() for _ in range(6)]
+def sending(http: EchoServer, announced: int, sent: int) -> socket.socket:
+    """A client that has sent part of its body."""
+    client = http.connect()
+    client.sendall(f"POST / HTTP/1.1\r\nContent-Length: {announced}\r\n\r\n".encode() + bytes(sent))
+    return client
+
+
+def test_large_bodies_together_are_limited_and_small_ones_are_taken_all_the_while(
+    start: Callable[..., EchoServer],
+) -> None:
+    http = start(max_request_body_bytes=1_000_000)  # four of them at most, two from one address
+    held = [sending(http, 1_000_000, 990_000) for _ in range(2)]
     try:
-        replies = b""
-        for client in held:
-            client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + bytes(99_000))
-            client.settimeout(0.3)
-        for client in held:
-            try:
-                replies += client.recv(1000)
-            except TimeoutError:
-                continue
-        assert set(status_of(replies)) == {503}
+        until(lambda: http.server.large_bodies.held == 1_980_000)
+        with sending(http, 1_000_000, 300_000) as third:
+            reply = read_all(third)
+        assert status_of(reply) == [429]
+        assert b"hold 1980000 bytes; expected at most 4000000, of which one client address may have half" in reply
+        small = b"POST / HTTP/1.1\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000)
+        assert status_of(http.exchange(small)) == [200]
     finally:
         for client in held:
             client.close()
-    until(lambda: http.server.buffered_bytes == 0)
-    assert status_of(http.exchange(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx")) == [200]
+    until(lambda: http.server.large_bodies.held == http.server.small_bodies.held == 0)
+
+
+def test_a_body_in_a_million_pieces_takes_no_more_memory_than_in_one(start: Callable[..., EchoServer]) -> None:
+    http = start()
+    with http.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        tracemalloc.start()
+        try:
+            client.sendall(b"2\r\nab\r\n" * 1_000_000)
+            until(lambda: http.server.large_bodies.held == 2_000_000)
+            assert tracemalloc.get_traced_memory()[0] < 5_000_000
+        finally:
+            tracemalloc.stop()
+
+
+def test_the_body_of_a_client_that_is_gone_counts_while_somebody_works_on_it(start: Callable[..., EchoServer]) -> None:
+    http = start()
+    with http.connect() as client:
+        client.sendall(b"POST /wait HTTP/1.1\r\nContent-Length: 1000\r\n\r\n" + bytes(1000))
+        assert http.app.waiting.wait(DEADLINE_S)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # It resets the connection.
+    until(lambda: not http.server.connections)
+    assert http.server.small_bodies.held == 1000
+    http.app.release.set()
+    until(lambda: http.server.small_bodies.held == 0)
+
+
+def test_what_came_fast_earns_no_time_for_a_silence(start: Callable[..., EchoServer]) -> None:
+    http = start(http_read_timeout_seconds=1)
+    began = time.monotonic()
+    with sending(http, 50_000_000, 49_000_000) as client:  # At 50 kB/s that would have been a quarter of an hour.
+        assert status_of(read_all(client)) == [408]
+    assert time.monotonic() - began < 60
+
+
+def test_a_slow_client_may_take_its_time_while_it_keeps_sending(start: Callable[..., EchoServer]) -> None:
+    http = start(http_read_timeout_seconds=2)
+    with http.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+        for _ in range(10):
+            client.sendall(bytes(100_000))
+            time.sleep(0.5)
+        assert status_of(client.recv(1000)) == [200]
+
+
+def has(http: EchoServer, state: State, count: int) -> bool:
+    """Whether so many connections are in a state."""
+    return sum(each.state is state for each in http.server.connections) == count
+
+
+def test_idle_connections_make_room_for_others_the_oldest_first(start: Callable[..., EchoServer]) -> None:
+    http = start(max_connections=8)  # four from one address
+    with contextlib.ExitStack() as opened:
+        clients = []
+        for number in range(4):
+            clients.append(opened.enter_context(http.connect()))
+            until(lambda: len(http.server.connections) == len(clients))
+            if number == 0:
+                clients[0].sendall(b"POST /wait HTTP/1.1\r\n\r\n")
+                assert http.app.waiting.wait(DEADLINE_S)
+        clients[1].sendall(b"GET / HTTP/1.1\r\n\r\n")  # Now it has been idle for the shortest time.
+        assert status_of(clients[1].recv(1000)) == [200]
+        clients[3].sendall(b"GET / HT")
+        until(partial(has, http, State.RECEIVING, 1))
+        for answering, leaving in enumerate((clients[2], clients[1], clients[3]), 2):
+            clients.append(opened.enter_context(http.connect()))
+            assert read_all(leaving) == b""
+            clients[-1].sendall(b"POST /wait HTTP/1.1\r\n\r\n")
+            until(partial(has, http, State.ANSWERING, answering))
+        assert status_of(read_all(opened.enter_context(http.connect()))) == [503]
+        http.app.release.set()
+        assert status_of(clients[0].recv(1000)) == [200]
 
 
 def test_predictions_over_the_limit_are_refused_and_all_else_goes_on(start: Callable[..., EchoServer]) -> None:
