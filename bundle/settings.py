@@ -158,6 +158,12 @@ class Settings:
         matching(r"[0-9a-fA-F.:]+", "an IP address"),
         "Address that the ports are bound to. There is no authentication: think before you widen it.",
     )
+    allowed_hosts: str = _setting(
+        _NETWORK,
+        "",
+        matching(r"[A-Za-z0-9_.*,-]*", "names separated by commas, or *"),
+        "Names that REST requests may be for (our engine), besides localhost, this machine's own and addresses.",
+    )
     rest_port: int = _setting(_NETWORK, "8501", _port, "Port of the REST API.")
     grpc_port: int = _setting(_NETWORK, "8500", _port, "Port of the gRPC API.")
 

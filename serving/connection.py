@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import httptools
 
+from serving import hosts
+from serving.hosts import AllowedHosts
 from serving.message import JSON, LARGEST_SMALL, REASONS, Request, Response, html_error, render
 from serving.places import Account, Places, State, address_of
 
@@ -32,6 +34,7 @@ class Host(Protocol):
     """What a connection needs of the server that it belongs to."""
 
     connections: set[Connection]
+    hosts: AllowedHosts
     places: Places
     small_bodies: Account
     large_bodies: Account
@@ -164,6 +167,9 @@ class Connection(asyncio.Protocol):
         if name == b"content-length":
             if value.isdigit() and int(value) > self._host.max_body_bytes:
                 request.refusal = _too_large(self._host.max_body_bytes)
+        elif name == b"host":
+            if not self._host.hosts.allows(value):
+                request.refusal = hosts.refusal(value)
         elif name == b"content-encoding":
             request.gzip = b"gzip" in value
         elif name == b"origin":

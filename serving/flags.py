@@ -128,6 +128,11 @@ class Options:
     version: bool = _flag(False, "print the versions and exit")
 
     host: str = _flag("127.0.0.1", "ours: address on which both APIs listen")
+    allowed_hosts: str = _flag(
+        "",
+        "ours: names for which the REST API answers, separated by commas, besides localhost, the machine's own and all"
+        " addresses; `.example.com` stands for all names below, `*` for any",
+    )
     base_path_map: str = _flag(
         "", "ours: FROM=TO,FROM=TO: a base_path that starts with FROM is read from TO on this machine"
     )

@@ -20,6 +20,7 @@ from serving.codec.fast import Doubt
 from serving.connection import Connection
 from serving.errors import too_many
 from serving.flags import Options
+from serving.hosts import AllowedHosts
 from serving.large import LargeBody
 from serving.limits import Limits
 from serving.manager import Manager
@@ -63,6 +64,7 @@ class RestServer:
         # Half of what can be open is left for gRPC and for files.
         self.places = Places(min(options.max_connections, most_open_files() // 2))
         self.small_bodies, self.large_bodies = Account(_SMALL_BODIES), Account(_LARGE_BODIES * self.max_body_bytes)
+        self.hosts = AllowedHosts(options.allowed_hosts)
         self.read_timeout_s = float(options.http_read_timeout_seconds)
         self._app = app
         self._stopping = threading.Event()

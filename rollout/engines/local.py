@@ -218,6 +218,7 @@ class LocalEngine(Engine):
         return [
             _command("model-server"),
             f"--host={settings.bind}",
+            f"--allowed_hosts={settings.allowed_hosts}",
             f"--port={settings.grpc_port}",
             f"--rest_api_port={settings.rest_port}",
             f"--model_config_file={settings.root / 'models.config'}",

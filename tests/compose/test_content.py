@@ -335,7 +335,7 @@ def test_the_server_gets_the_flags_that_the_plain_process_gets(defaults: Any) ->
     shared = set(compose) & set(local)
     assert {flag: compose[flag] for flag in shared} == {flag: local[flag] for flag in shared}
     # What only one of them knows is what differs between a container and a process, or has an effect in one only.
-    ours = {"host", "base_path_map", "drain_timeout_seconds", "model_root", "sandbox", "reuse_port"}
+    ours = {"allowed_hosts", "host", "base_path_map", "drain_timeout_seconds", "model_root", "sandbox", "reuse_port"}
     assert set(local) - shared == ours
     assert set(compose) - shared == {"num_load_threads", "enable_profiler", "per_process_gpu_memory_fraction"}
 
@@ -357,11 +357,13 @@ def test_our_own_image_gives_the_server_what_the_real_one_has_no_flags_for() -> 
     dockerfile = (PROJECT / "serving" / "Dockerfile").read_text(encoding="utf-8")
     for flag in (
         "--model_root=/models",
+        "--allow_reload_requests=false",
+        '--allowed_hosts="${ALLOWED_HOSTS:-*}"',
         '--sandbox="${SANDBOX:-on}"',
         '--drain_timeout_seconds="${DRAIN_SECONDS:-30}"',
     ):
         assert flag in dockerfile
-    assert {"SANDBOX", "DRAIN_SECONDS"} <= set(BASE["services"]["server"]["environment"])
+    assert {"ALLOWED_HOSTS", "SANDBOX", "DRAIN_SECONDS"} <= set(BASE["services"]["server"]["environment"])
 
 
 def test_the_server_is_started_without_a_shell() -> None:
