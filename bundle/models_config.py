@@ -26,16 +26,17 @@ def parse(models_config: Path, text: str | None = None) -> Any:
 
 
 def base_paths(models_config: Path, models_dir: Path) -> dict[str, Path]:
-    """Model name to its base path on this machine, in the order of the file; those at a URI are left out."""
-    config = parse(models_config)
-    local = [entry for entry in config.model_config_list.config if "://" not in entry.base_path]
-    for entry in local:
-        if not PurePosixPath(entry.base_path).is_absolute():
+    """Model name to its base path on this machine, in the order of the file; those on other machines are left out."""
+    entries = parse(models_config).model_config_list.config
+    paths = {entry.name: entry.base_path.removeprefix("file://") for entry in entries}
+    local = {name: path for name, path in paths.items() if "://" not in path}
+    for name, path in local.items():
+        if not PurePosixPath(path).is_absolute():
             raise UsageError(
-                f"{models_config}: model {entry.name} has the base path {entry.base_path!r}; the server expects an "
-                f"absolute one, such as {CONTAINER_MODELS / entry.name}"
+                f"{models_config}: model {name} has the base path {path!r}; the server expects an "
+                f"absolute one, such as {CONTAINER_MODELS / name}"
             )
-    return {entry.name: _on_host(entry.base_path, models_dir) for entry in local}
+    return {name: _on_host(path, models_dir) for name, path in local.items()}
 
 
 def base_path_of(model: str, models_config: Path, models_dir: Path) -> Path:

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 ModelServerConfig: Final[Any] = model_server_config_pb2.ModelServerConfig
 
 _KNOWN_PLATFORMS: Final = frozenset({"tensorflow"})
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9.]*://")
+_URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9.]*)://")
+_FILE: Final = "file://"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class BasePathMap:
 
     def apply(self, base_path: str) -> Path:
         """Return where `base_path` is on this machine; the first pair that fits counts."""
+        base_path = local_path(base_path)
         for source, target in self.pairs:
             if base_path == source or base_path.startswith(source + "/"):
                 return Path(target or "/", base_path[len(source) + 1 :])
@@ -129,6 +131,17 @@ def _check_entries(entries: list[Any]) -> None:
             raise invalid(
                 f"Expected model {entry.name} to have an absolute path or URI; got base_path()={entry.base_path}"
             )
+        if not local_path(entry.base_path).startswith("/"):
+            raise ServingError(
+                Code.UNIMPLEMENTED,
+                f"Model {entry.name}: found base_path={entry.base_path}; expected a folder of this machine. Copy the"
+                " versions to one, or mount it there, and name that",
+            )
+
+
+def local_path(base_path: str) -> str:
+    """The path of a base path that may be a file: URI; any other URI is left as it is."""
+    return base_path.removeprefix(_FILE)
 
 
 def _platform(entry: Any) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from bundle import arguments, landlock, libraries, seccomp
 from bundle.versions import version_folders
 from serving import reader
-from serving.config import BasePathMap
+from serving.config import BasePathMap, local_path
 from serving.errors import Code, ServingError, invalid
 from serving.flags import Options
 
@@ -138,7 +138,7 @@ def _roots(options: Options) -> list[Path]:
 def _base_paths(options: Options, config: Any) -> Iterator[Path]:
     paths = BasePathMap.parse(options.base_path_map)
     for entry in config.model_config_list.config:
-        if entry.base_path.startswith("/"):
+        if local_path(entry.base_path).startswith("/"):
             yield paths.apply(entry.base_path)
 
 

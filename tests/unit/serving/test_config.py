@@ -101,11 +101,20 @@ def test_a_name_may_be_listed_once() -> None:
     assert refusal(models(MODEL, MODEL)) == ("INVALID_ARGUMENT: Illegal to list model m multiple times in config list")
 
 
-def test_an_empty_name_a_uri_and_an_empty_list_are_accepted() -> None:
+def test_an_empty_name_a_file_uri_and_an_empty_list_are_accepted() -> None:
     assert "" in check(models('base_path: "/m" model_platform: "tensorflow"')).models
-    assert "m" in check(models('name: "m" base_path: "gs://b/m" model_platform: "tensorflow"')).models
+    of_file = check(models('name: "m" base_path: "file:///b/m" model_platform: "tensorflow"')).models
+    assert of_file["m"].base_path == Path("/b/m")
     assert check("model_config_list {}").models == {}
     assert check("").kind == ""
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/m", "s3://bucket/m", "hdfs://host:1/m", "file://m"])
+def test_what_lies_elsewhere_is_refused_with_what_to_do(uri: str) -> None:
+    assert refusal(models(f'name: "m" base_path: "{uri}" model_platform: "tensorflow"')) == (
+        f"UNIMPLEMENTED: Model m: found base_path={uri}; expected a folder of this machine. Copy the versions to one,"
+        " or mount it there, and name that"
+    )
 
 
 def test_the_platform_of_a_listed_model_cannot_change() -> None:
@@ -179,6 +188,7 @@ def test_the_messages_that_the_api_package_lacks(tmp_path: Path) -> None:
         ("/models=/home/me/models", "/models2/m", "/models2/m"),
         ("/models/=/x/", "/models/m", "/x/m"),
         ("/models=/", "/models/m", "/m"),
+        ("/models=/x", "file:///models/m", "/x/m"),
         ("/a=/x,/a/b=/y", "/a/b", "/x/b"),
         ("/a/b=/y,/a=/x", "/a/b", "/y"),
     ],
