@@ -115,7 +115,7 @@ doctor: .venv/.base ## what this machine has, what is missing, what to do
 
 .PHONY: test
 test: .venv/.dev ## all tests that need no Docker engine
-	$(BIN)/python -m pytest --ignore tests/smoke --ignore tests/soak --ignore tests/chaos/test_stack.py -m 'not docker' --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/smoke --ignore tests/soak --ignore tests/hostile --ignore tests/chaos/test_stack.py -m 'not docker' --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: test-compose
 test-compose: .venv/.dev ## the tests that need a Docker engine
@@ -128,6 +128,10 @@ conformance: .venv/.dev ## does a server answer as TensorFlow Serving does? HOST
 .PHONY: fuzz
 fuzz: .venv/.dev ## ten minutes of hostile requests against the engine
 	FUZZ_SECONDS=600 $(BIN)/python -m pytest tests/fuzz -q --no-header --timeout 900 $(ARGS)
+
+.PHONY: hostile
+hostile: .venv/.dev ## everything that one client can try, while an honest one asks: who is held up by how much
+	$(BIN)/python -m pytest tests/hostile -q -s --no-header --timeout 600 $(ARGS)
 
 .PHONY: bench
 bench: .venv/.dev ## how fast is the engine? ARGS=--quick; TARGETS=name=host:port puts a server beside (docs/benchmark.md)

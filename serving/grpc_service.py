@@ -36,6 +36,8 @@ _LONGEST_MESSAGE = 1024
 _CONTROL_THREADS = 16
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _INT32_MAX = 2**31 - 1
+# Calls of one connection under way at once: half of the queue; more wait in the client.
+_FEWEST_STREAMS = 1000
 # Calls under way are not cut off before `close` says so.
 _LONG_S = 24 * 3600.0
 _PREDICTION = "/tensorflow.serving.PredictionService/"
@@ -66,6 +68,7 @@ class GrpcServer:
             options=[
                 ("grpc.max_receive_message_length", _INT32_MAX),
                 ("grpc.max_send_message_length", _INT32_MAX),
+                ("grpc.max_concurrent_streams", max(_FEWEST_STREAMS, options.max_queued_requests // 2)),
                 *_shared(options),
                 *_channel_arguments(options.grpc_channel_arguments),
             ],
