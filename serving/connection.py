@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         if self._replaying:
             return
         self._announced = b""
-        self._request = Request()
+        self._request = Request(self.address)
         self._url = b""
         self._headers_done = False
         self._started = self._checked = time.monotonic()

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ from serving.codec import gzipped
 from serving.codec.fast import Doubt
 from serving.connection import Connection
 from serving.errors import too_many
+from serving.fair import FairPool
 from serving.flags import Options
 from serving.hosts import AllowedHosts
 from serving.large import LargeBody
@@ -69,19 +69,18 @@ class RestServer:
         self._app = app
         self._stopping = threading.Event()
         self._timeout_s = timeout_s(options)
-        self._workers = ThreadPoolExecutor(threads_for(options.rest_api_num_threads, options), "rest")
+        self._workers = FairPool(threads_for(options.rest_api_num_threads, options), "rest")
         # Status and metrics are to be had when all workers are taken.
-        self._control = ThreadPoolExecutor(_CONTROL_THREADS, "rest-control")
+        self._control = FairPool(_CONTROL_THREADS, "rest-control")
         # These wait for processes that read large requests and write large answers.
-        self._large = ThreadPoolExecutor(forkserver.CALLS, "rest-large")
+        self._large = FairPool(forkserver.CALLS, "rest-large")
         self._calls: deque[Callable[[], object]] = deque()
         self._called = False
-        self._runs: list[Callable[[], object]] = []
+        self._runs: list[tuple[str, Callable[[], object]]] = []
         self.queued = 0
         self._max_queued = options.max_queued_requests
         self._loop = _new_loop()
         self._limits = Limits(self._loop.call_later, timeout_s(options) or 0.0)
-        self.watch, self.unwatch = self._limits.add, self._limits.remove
         self._server: asyncio.base_events.Server | None = None
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener, started), name="rest-loop", daemon=True)
@@ -96,7 +95,7 @@ class RestServer:
     def answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
         """Answer `request`; `deliver` is called in the event loop, later."""
         if request.method != "POST":
-            self._control.submit(self._answer, request, deliver)
+            self._control.submit(request.client, self._answer, request, deliver)
         elif self.queued >= self._max_queued:
             self.call(deliver, self._app.refuse(too_many(self._max_queued)))
         else:
@@ -106,30 +105,28 @@ class RestServer:
     def _answer_counted(self, request: Request, deliver: Callable[[Response], None]) -> None:
         size = len(request.body)
         if size > LARGEST_SMALL:
-            self.submit(self._answer_quickly, request, deliver)
+            self._submit(request.client, self._answer_quickly, request, deliver)
         elif size > _SMALL_BODY or request.gzip:
-            self.submit(self._answer_medium, request, deliver)
-        elif not self._app.begin(request.method, request.target, bytes(request.body), self, deliver):
-            self.submit(self._answer, request, deliver)
+            self._submit(request.client, self._answer_medium, request, deliver)
+        elif not self._app.begin(
+            request.method, request.target, bytes(request.body), _Share(self, request.client), deliver
+        ):
+            self._submit(request.client, self._answer, request, deliver)
 
     def _end_counted(self, deliver: Callable[[Response], None], response: Response) -> None:
         self.queued -= 1
         deliver(response)
 
-    def submit(self, function: Callable[..., object], *arguments: object) -> None:
+    def _submit(self, client: str, function: Callable[..., object], *arguments: object) -> None:
         """Run a function in a worker, when what has arrived is read, so that it can share the run; from the loop."""
         if not self._runs:
             self._loop.call_soon(self._hand_over)
-        self._runs.append(partial(function, *arguments))
-
-    def submit_large(self, function: Callable[..., object], *arguments: object) -> None:
-        """Run a function in one of the few threads for what takes long; from any thread."""
-        self._large.submit(function, *arguments)
+        self._runs.append((client, partial(function, *arguments)))
 
     def _hand_over(self) -> None:
         runs, self._runs = self._runs, []
-        for run in runs:
-            self._workers.submit(run)
+        for client, run in runs:
+            self._workers.submit(client, run)
 
     def call(self, function: Callable[..., object], *arguments: object) -> None:
         """Run a function in the event loop; from any thread."""
@@ -174,7 +171,7 @@ class RestServer:
         self.call(self._loop.stop)
         self._thread.join(1.0)
         for pool in (self._workers, self._control, self._large):
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown()
 
     def _answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
         self._answer_with(bytes(request.taken()), request, deliver)
@@ -198,7 +195,7 @@ class RestServer:
 
     def _answer_large(self, request: Request, deliver: Callable[[Response], None]) -> None:
         body = LargeBody(request.taken(), request.gzip, self._timeout_s)
-        self.submit_large(self._answer_with, body, request, deliver)
+        self._large.submit(request.client, self._answer_with, body, request, deliver)
 
     def _answer_with(self, body: Body, request: Request, deliver: Callable[[Response], None]) -> None:
         """Answer a request, unless its client is gone."""
@@ -231,6 +228,36 @@ class RestServer:
         for connection in list(self.connections):
             connection.check_time(now)
         self._loop.call_later(_SWEEP_S, self._sweep)
+
+
+class _Share:
+    """The server's threads as one client has them."""
+
+    __slots__ = ("_client", "_server")
+
+    def __init__(self, server: RestServer, client: str) -> None:
+        self._server = server
+        self._client = client
+
+    def submit(self, function: Callable[..., object], *arguments: object) -> None:
+        """Run a function in a worker, when what has arrived is read, so that it can share the run; from the loop."""
+        self._server._submit(self._client, function, *arguments)
+
+    def submit_large(self, function: Callable[..., object], *arguments: object) -> None:
+        """Run a function in one of the few threads for what takes long."""
+        self._server._large.submit(self._client, function, *arguments)
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Run a function in the event loop; from any thread."""
+        self._server.call(function, *arguments)
+
+    def watch(self, expire: Callable[[], None]) -> int:
+        """Call `expire` when the time of a request that begins now is over; returns the key to `unwatch` it by."""
+        return self._server._limits.add(expire)
+
+    def unwatch(self, key: int) -> None:
+        """Do not call it, if it was not called before."""
+        self._server._limits.remove(key)
 
 
 def _metrics_path(options: Options) -> str | None:

@@ -46,8 +46,12 @@ class Response:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A request as it arrived, which is complete when it is handed to the app; `abandoned` by a client that is gone."""
+    """A request as it arrived, which is complete when it is handed to the app.
 
+    `client` stands for who sent it; `abandoned` says that nobody waits for the answer.
+    """
+
+    client: str = ""
     version: str = "1.1"
     method: str = ""
     target: str = ""

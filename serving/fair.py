@@ -1,0 +1,77 @@
+"""Threads that clients share: whoever has much to be done waits for itself, not the others for it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from functools import partial
+
+log = logging.getLogger(__name__)
+
+
+class FairPool:
+    """Runs functions in up to `threads` threads, of each client in its order, and of all clients in turn."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._most = threads
+        self._name = name
+        self._started = self._idle = 0
+        self._lock = threading.Lock()
+        self._waiting: dict[Hashable, deque[Callable[[], object]]] = {}
+        self._turns: deque[Hashable] = deque()
+        # One entry for each function that waits, True; or None, for a thread to end.
+        self._bell: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
+
+    def submit(self, client: Hashable, function: Callable[..., object], *arguments: object) -> None:
+        """Run a function, which is to raise nothing, for a client."""
+        call = partial(function, *arguments)
+        with self._lock:
+            waiting = self._waiting.get(client)
+            if waiting is None:
+                self._waiting[client] = deque((call,))
+                self._turns.append(client)
+            else:
+                waiting.append(call)
+            if self._idle:
+                self._idle -= 1  # For whichever thread hears the bell.
+            elif self._started < self._most:
+                self._started += 1
+                threading.Thread(target=self._work, name=f"{self._name}_{self._started}", daemon=True).start()
+        self._bell.put(True)
+
+    def shutdown(self) -> None:
+        """End the threads when they have done what they are doing; what waits is not done any more."""
+        with self._lock:
+            self._waiting.clear()
+            self._turns.clear()
+        for _ in range(self._started):
+            self._bell.put(None)
+
+    def _work(self) -> None:
+        while self._bell.get():
+            call = self._next()
+            if call is None:
+                return  # It was shut down.
+            try:
+                call()
+            except Exception:
+                log.exception("A call in a worker failed")
+            if self._bell.empty():
+                with self._lock:
+                    self._idle += 1
+
+    def _next(self) -> Callable[[], object] | None:
+        with self._lock:
+            if not self._turns:
+                return None
+            client = self._turns.popleft()
+            waiting = self._waiting[client]
+            call = waiting.popleft()
+            if waiting:
+                self._turns.append(client)
+            else:
+                del self._waiting[client]
+            return call

@@ -1,0 +1,63 @@
+"""Threads that clients share."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from serving.fair import FairPool
+from tests.waiting import DEADLINE_S, until
+
+
+@pytest.fixture
+def pool() -> Iterator[FairPool]:
+    """A pool of one thread."""
+    made = FairPool(1, "fair")
+    yield made
+    made.shutdown()
+
+
+def test_clients_take_turns_and_each_is_served_in_its_order(pool: FairPool) -> None:
+    barrier, done = threading.Barrier(2), list[str]()
+    pool.submit("a", lambda: (barrier.wait(DEADLINE_S), barrier.wait(DEADLINE_S)))
+    barrier.wait(DEADLINE_S)
+    for client, name in (("a", "a1"), ("a", "a2"), ("a", "a3"), ("b", "b1"), ("c", "c1"), ("b", "b2")):
+        pool.submit(client, done.append, name)
+    barrier.wait(DEADLINE_S)
+    until(lambda: len(done) == 6)
+    assert done == ["a1", "b1", "c1", "a2", "b2", "a3"]
+
+
+def test_no_more_threads_run_than_asked_for_and_no_fewer_than_needed() -> None:
+    pool, barrier = FairPool(3, "fair-three"), threading.Barrier(3)
+    for _ in range(50):
+        for client in ("a", "a", "b"):
+            pool.submit(client, barrier.wait, DEADLINE_S)  # All three must run at once.
+    done = threading.Event()
+    until(lambda: barrier.n_waiting == 0)
+    pool.submit("a", done.set)
+    assert done.wait(DEADLINE_S)
+    assert not barrier.broken
+    assert len([each for each in threading.enumerate() if each.name.startswith("fair-three")]) == 3
+    pool.shutdown()
+    until(lambda: not any(each.name.startswith("fair-three") for each in threading.enumerate()))
+
+
+def test_what_fails_ends_no_thread(pool: FairPool, caplog: pytest.LogCaptureFixture) -> None:
+    done = threading.Event()
+    pool.submit("a", int, "no number")
+    pool.submit("a", done.set)
+    assert done.wait(DEADLINE_S)
+    assert "A call in a worker failed" in caplog.text
+
+
+def test_after_the_end_nothing_more_is_begun(pool: FairPool) -> None:
+    held, done = threading.Event(), list[str]()
+    pool.submit("a", held.wait, DEADLINE_S)
+    pool.submit("a", done.append, "late")
+    pool.shutdown()
+    held.set()
+    until(lambda: not any(each.name.startswith("fair_") for each in threading.enumerate()))
+    assert done == []
