@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
             if not self._headers_done and self._head_bytes > _MAX_HEADER_BYTES:
                 self._refuse(html_error(431, REASONS[431]))
             elif self._request is not None and self.state is State.IDLE:
-                self._host.places.move(self, State.RECEIVING)
+                self._host.places.note(self, State.RECEIVING)
 
     def eof_received(self) -> bool:
         """Answer what was asked even if the client has finished sending; then close."""
@@ -293,7 +293,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         request = self._waiting.popleft()
         self._answering = request
-        self._host.places.move(self, State.ANSWERING)
+        self._host.places.note(self, State.ANSWERING)
         if self._host.stopping:
             request.keep_alive = False
         if request.refusal is not None:
@@ -308,14 +308,15 @@ class Connection(asyncio.Protocol):
         if request is None or self._transport.is_closing():
             return
         close = response.close or not request.keep_alive
-        self._transport.writelines(render(request, response, close))
+        for piece in render(request, response, close):
+            self._transport.write(piece)
         self._started = time.monotonic()
         if close or (self._ended and not self._waiting):
             self._finish(linger=response.close)
         else:
             self._next()
             if self._answering is None:
-                self._host.places.move(self, State.IDLE if self._request is None else State.RECEIVING)
+                self._host.places.note(self, State.IDLE if self._request is None else State.RECEIVING)
 
     def _hold(self, request: Request, size: int) -> bool:
         """Count another piece of a body: large ones leave small ones their memory."""

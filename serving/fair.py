@@ -18,7 +18,8 @@ class FairPool:
     def __init__(self, threads: int, name: str) -> None:
         self._most = threads
         self._name = name
-        self._started = self._idle = 0
+        # Threads, those of them that are running a function, and functions that wait for one.
+        self._started = self._busy = self._pending = 0
         self._lock = threading.Lock()
         self._waiting: dict[Hashable, deque[Callable[[], object]]] = {}
         self._turns: deque[Hashable] = deque()
@@ -35,9 +36,8 @@ class FairPool:
                 self._turns.append(client)
             else:
                 waiting.append(call)
-            if self._idle:
-                self._idle -= 1  # For whichever thread hears the bell.
-            elif self._started < self._most:
+            self._pending += 1
+            if self._pending > self._started - self._busy and self._started < self._most:
                 self._started += 1
                 threading.Thread(target=self._work, name=f"{self._name}_{self._started}", daemon=True).start()
         self._bell.put(True)
@@ -59,15 +59,16 @@ class FairPool:
                 call()
             except Exception:
                 log.exception("A call in a worker failed")
-            if self._bell.empty():
-                with self._lock:
-                    self._idle += 1
+            with self._lock:
+                self._busy -= 1
 
     def _next(self) -> Callable[[], object] | None:
         with self._lock:
             if not self._turns:
                 return None
             client = self._turns.popleft()
+            self._pending -= 1
+            self._busy += 1
             waiting = self._waiting[client]
             call = waiting.popleft()
             if waiting:

@@ -100,7 +100,12 @@ def left_s(deadline: float | None) -> float | None:
 
 def is_large(outputs: reply.Outputs) -> bool:
     """Whether writing an answer takes long."""
-    return sum(_weight(value) for _, value in outputs.values()) > MOST_IN_PLACE
+    weight = 0
+    for _, value in outputs.values():
+        weight += value.size
+        if value.dtype.hasobject:
+            weight += sum(map(len, value.reshape(-1))) // 8
+    return weight > MOST_IN_PLACE
 
 
 def write_predict(outputs: reply.Outputs, row_format: bool, deadline: float | None) -> memoryview:
@@ -142,12 +147,6 @@ class _Read:
     row_format: bool
     tensors: Mapping[str, Packed]
     error: ServingError | None
-
-
-def _weight(value: Array) -> int:
-    if value.dtype != object:
-        return int(value.size)
-    return int(value.size) + sum(map(len, value.reshape(-1))) // 8
 
 
 # What runs in the process of its own.

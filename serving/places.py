@@ -5,16 +5,16 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import IntEnum
 from typing import Protocol
 
 
-class State(Enum):
+class State(IntEnum):
     """What a connection does."""
 
-    IDLE = auto()
-    RECEIVING = auto()
-    ANSWERING = auto()
+    IDLE = 0
+    RECEIVING = 1
+    ANSWERING = 2
 
 
 class Occupant(Protocol):
@@ -31,10 +31,10 @@ class Occupant(Protocol):
 class _Occupants:
     """Connections in the order in which they came to do what they do."""
 
-    by_state: dict[State, dict[Occupant, None]] = field(default_factory=lambda: {state: {} for state in State})
+    by_state: list[dict[Occupant, None]] = field(default_factory=lambda: [{} for _ in State])
 
     def __len__(self) -> int:
-        return sum(map(len, self.by_state.values()))
+        return sum(map(len, self.by_state))
 
     def dispensable(self, newest: Occupant) -> Occupant | None:
         """The one that has been idle longest; failing that, the one whose request has been coming longest."""
@@ -75,13 +75,15 @@ class Places:
         if not len(own):
             del self._of[connection.address]
 
-    def move(self, connection: Occupant, state: State) -> None:
+    def note(self, connection: Occupant, state: State) -> None:
         """Note what a connection does from now on."""
-        if state is connection.state or connection not in self._all.by_state[connection.state]:
+        before = connection.state
+        if state == before or connection not in self._all.by_state[before]:
             return
-        for occupants in (self._of[connection.address], self._all):
-            del occupants.by_state[connection.state][connection]
-        self._put(connection, state)
+        connection.state = state
+        for occupants in (self._of[connection.address].by_state, self._all.by_state):
+            del occupants[before][connection]
+            occupants[state][connection] = None
 
     def _put(self, connection: Occupant, state: State) -> None:
         connection.state = state

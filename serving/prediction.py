@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy.typing as npt
 
@@ -35,22 +34,16 @@ class RestThreads(Threads, Protocol):
         """Run a function in one of the few threads for what takes long."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """The tensors of an answer, which is still to be written."""
 
     outputs: reply.Outputs
     row_format: bool
     deadline: float | None
 
-    @property
-    def is_large(self) -> bool:
-        """Whether writing it takes long."""
-        return large.is_large(self.outputs)
-
     def body(self) -> bytes | memoryview:
-        """Write it; raises ServingError for what JSON cannot hold."""
-        if self.is_large:
+        """Write it, wherever it is; raises ServingError for what JSON cannot hold."""
+        if large.is_large(self.outputs):
             return large.write_predict(self.outputs, self.row_format, self.deadline)
         return reply.predict(self.outputs, self.row_format)
 
@@ -134,10 +127,10 @@ def start(
             return
         metrics.ran(model, "Predict", time.perf_counter() - started)
         answer = _last(taken, outcome)
-        if answer.is_large:
-            threads.submit_large(lambda: threads.call(done, _written(answer)))
+        if large.is_large(answer.outputs):
+            threads.submit_large(lambda: threads.call(done, _written(answer.body)))
         else:
-            done(_written(answer))
+            done(_written(lambda: reply.predict(answer.outputs, answer.row_format)))
 
     later = Later(threads, lambda outcome: threads.call(finish, outcome))
     give_up = call.servable.start(call.feeds, call.fetches, timeout_s, later)
@@ -145,9 +138,9 @@ def start(
         limit = threads.watch(give_up)
 
 
-def _written(answer: Answer) -> Result:
+def _written(write: Callable[[], bytes | memoryview]) -> Result:
     try:
-        return answer.body()
+        return write()
     except Exception as error:  # noqa: BLE001 - whoever gets it sees to it
         return error
 

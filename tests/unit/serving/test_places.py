@@ -32,14 +32,14 @@ def test_of_all_places_the_oldest_idle_one_is_freed_then_the_oldest_that_is_send
     clients = [Client(f"10.0.0.{number}") for number in range(4)]
     for client in clients:
         assert places.enter(client)
-    places.move(clients[0], State.ANSWERING)
-    places.move(clients[0], State.IDLE)  # It comes last now.
-    places.move(clients[1], State.RECEIVING)
+    places.note(clients[0], State.ANSWERING)
+    places.note(clients[0], State.IDLE)  # It comes last now.
+    places.note(clients[1], State.RECEIVING)
     left = []
     for number in range(4):
         new = Client(f"10.0.1.{number}")
         assert places.enter(new)
-        places.move(new, State.ANSWERING)
+        places.note(new, State.ANSWERING)
         left += [client for client in clients if client.gone and client not in left]
     assert left == [clients[2], clients[3], clients[0], clients[1]]
 
@@ -62,7 +62,7 @@ def test_who_has_left_takes_no_place_any_more() -> None:
     assert places.enter(first)
     places.leave(first)
     places.leave(first)
-    places.move(first, State.ANSWERING)
+    places.note(first, State.ANSWERING)
     assert places.enter(second)
     assert not first.gone
 
