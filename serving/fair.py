@@ -1,4 +1,4 @@
-"""Threads that clients share: whoever has much to be done waits for itself, not the others for it."""
+"""Threads and permits that clients share: whoever has much to be done waits for itself, not the others for it."""
 
 from __future__ import annotations
 
@@ -76,3 +76,42 @@ class FairPool:
             else:
                 del self._waiting[client]
             return call
+
+
+class FairSemaphore:
+    """Permits for as many threads at once; they are given in the order in which threads ask.
+
+    One of `threading` lets a thread that has just given a permit back take it again before those that wait.
+    """
+
+    def __init__(self, permits: int) -> None:
+        self._free = permits
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+
+    def acquire(self, timeout_s: float) -> bool:
+        """Wait for a permit; False when there was none in time. A negative time is no limit."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return True
+            gate = threading.Lock()
+            gate.acquire()
+            self._waiting.append(gate)
+        return gate.acquire(timeout=timeout_s) or not self._withdraw(gate)
+
+    def release(self) -> None:
+        """Give a permit back."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
+
+    def _withdraw(self, gate: threading.Lock) -> bool:
+        """Whether a thread has not been given a permit at the last moment."""
+        with self._lock:
+            if gate not in self._waiting:
+                return False
+            self._waiting.remove(gate)
+            return True

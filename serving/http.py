@@ -69,7 +69,9 @@ class RestServer:
         self._app = app
         self._stopping = threading.Event()
         self._timeout_s = timeout_s(options)
-        self._workers = FairPool(threads_for(options.rest_api_num_threads, options), "rest")
+        self._workers = FairPool(max(1, options.rest_api_num_threads), "rest")
+        # These wait for a batch, or are answered from the first to the last in one thread.
+        self._waiters = FairPool(threads_for(options.rest_api_num_threads, options), "rest-waiting")
         # Status and metrics are to be had when all workers are taken.
         self._control = FairPool(_CONTROL_THREADS, "rest-control")
         # These wait for processes that read large requests and write large answers.
@@ -105,19 +107,19 @@ class RestServer:
     def _answer_counted(self, request: Request, deliver: Callable[[Response], None]) -> None:
         size = len(request.body)
         if size > LARGEST_SMALL:
-            self._submit(request.client, self._answer_quickly, request, deliver)
+            self._waiters.submit(request.client, self._answer_quickly, request, deliver)
         elif size > _SMALL_BODY or request.gzip:
-            self._submit(request.client, self._answer_medium, request, deliver)
+            self._waiters.submit(request.client, self._answer_medium, request, deliver)
         elif not self._app.begin(
             request.method, request.target, bytes(request.body), _Share(self, request.client), deliver
         ):
-            self._submit(request.client, self._answer, request, deliver)
+            self._waiters.submit(request.client, self._answer, request, deliver)
 
     def _end_counted(self, deliver: Callable[[Response], None], response: Response) -> None:
         self.queued -= 1
         deliver(response)
 
-    def _submit(self, client: str, function: Callable[..., object], *arguments: object) -> None:
+    def run(self, client: str, function: Callable[..., object], *arguments: object) -> None:
         """Run a function in a worker, when what has arrived is read, so that it can share the run; from the loop."""
         if not self._runs:
             self._loop.call_soon(self._hand_over)
@@ -170,7 +172,7 @@ class RestServer:
             time.sleep(0.02)
         self.call(self._loop.stop)
         self._thread.join(1.0)
-        for pool in (self._workers, self._control, self._large):
+        for pool in (self._workers, self._waiters, self._control, self._large):
             pool.shutdown()
 
     def _answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
@@ -241,7 +243,7 @@ class _Share:
 
     def submit(self, function: Callable[..., object], *arguments: object) -> None:
         """Run a function in a worker, when what has arrived is read, so that it can share the run; from the loop."""
-        self._server._submit(self._client, function, *arguments)
+        self._server.run(self._client, function, *arguments)
 
     def submit_large(self, function: Callable[..., object], *arguments: object) -> None:
         """Run a function in one of the few threads for what takes long."""

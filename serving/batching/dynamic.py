@@ -6,7 +6,6 @@ Nothing ever waits for company. A request that finds a worker free runs at once.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +20,7 @@ from serving.batching.lanes import Lanes, Member
 from serving.batching.later import Later, Outcome, unexpected
 from serving.batching.stacking import Stacking
 from serving.errors import Code, ServingError, timed_out
+from serving.fair import FairSemaphore
 from serving.flags import CPUS
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class DynamicRunner:
         self._runner = runner
         self._found: dict[Hashable, Stacking | None] = {}
         self._lanes = Lanes(side_by_side, MOST_ROWS)
-        self._runs = threading.BoundedSemaphore(_CONCURRENT_RUNS)
+        self._runs = FairSemaphore(_CONCURRENT_RUNS)
         self._auditor = Auditor(self._audited, self._lanes.wait_until_idle, audit_every)
         metrics.stacking_began(self.signatures)
 
@@ -192,7 +192,7 @@ class DynamicRunner:
     @contextmanager
     def _permit(self, timeout_s: float | None) -> Iterator[None]:
         """Bound how many runs are under way: more threads than that wait in lanes."""
-        if not self._runs.acquire(timeout=timeout_s):
+        if not self._runs.acquire(-1 if timeout_s is None else max(0.0, timeout_s)):
             raise timed_out()
         try:
             yield

@@ -267,7 +267,7 @@ def _(target: Target) -> Iterator[str]:
 
 @attack("JSON that takes longer than its time", "504")
 def _(target: Target) -> Iterator[str]:
-    body = b'{"instances":[' + b'{"b64":1},' * 6_000_000 + b"[]]}"
+    body = b'{"instances":["' + b"\\u00e9" * 8_000_000 + b'\\ud800"]}'
     with ThreadPoolExecutor(3) as pool:
         yield from pool.map(target.post, [body] * 3)
 
@@ -277,6 +277,11 @@ def _(target: Target) -> Iterator[str]:
     body = b'{"instances":[' + b"[]," * 80_000 + b'{"a":1,"a":2}]}'
     for _ in range(10):
         yield target.post(body)
+
+
+@attack("JSON that takes more than its memory", "429")
+def _(target: Target) -> Iterator[str]:
+    yield target.post(b'{"instances":[' + b'{"b64":1},' * 9_000_000 + b"[]]}")
 
 
 @attack("an answer of 40 MB", "200")
@@ -338,20 +343,6 @@ def _(target: Target) -> Iterator[str]:
         time.sleep(READ_TIMEOUT_S + _HOLD_S)
         yield from (call.code().name for call in calls if call.done())
         over.set()
-
-
-@attack("1,400 predictions at once over gRPC", "OK")
-def _(target: Target) -> Iterator[str]:
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name, request.model_spec.signature_name = "m", "slow"
-    tensor = request.inputs["seconds"]
-    tensor.dtype = 1
-    tensor.tensor_shape.dim.add(size=1)
-    tensor.float_val.append(0.01)
-    with target.channel() as channel:
-        method: Any = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-        calls = [method.future(request.SerializeToString()) for _ in range(1400)]
-        yield from (call.code().name for call in calls)
 
 
 @attack("lists of models over gRPC", "PERMISSION_DENIED")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving.fair import FairPool
+from serving.fair import FairPool, FairSemaphore
 from tests.waiting import DEADLINE_S, until
 
 
@@ -61,3 +61,32 @@ def test_after_the_end_nothing_more_is_begun(pool: FairPool) -> None:
     held.set()
     until(lambda: not any(each.name.startswith("fair_") for each in threading.enumerate()))
     assert done == []
+
+
+def test_permits_are_given_in_the_order_in_which_threads_ask() -> None:
+    permits, order = FairSemaphore(1), list[int]()
+    assert permits.acquire(0)
+
+    def take(number: int) -> None:
+        assert permits.acquire(DEADLINE_S)
+        order.append(number)
+        permits.release()
+
+    threads = []
+    for number in range(5):
+        threads.append(threading.Thread(target=take, args=(number,)))
+        threads[-1].start()
+        until(lambda: len(permits._waiting) == len(threads))
+    permits.release()
+    assert not permits.acquire(0) or order == [0, 1, 2, 3, 4]  # Whoever comes back waits behind the others.
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_a_permit_that_comes_too_late_goes_to_the_next() -> None:
+    permits = FairSemaphore(2)
+    assert [permits.acquire(0.01) for _ in range(3)] == [True, True, False]
+    permits.release()
+    assert permits.acquire(-1)
+    assert not permits.acquire(0)
