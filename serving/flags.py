@@ -171,7 +171,7 @@ class Options:
     )
     max_request_memory: int = _flag(
         4 * 2**30,
-        "ours: memory in bytes that reading a REST request beyond 256 KiB, or writing such an answer, may take; what"
+        "ours: memory in bytes that reading a large REST request, or writing a large answer, may take; what"
         " takes more is answered with 429",
         kind="int64",
     )

@@ -24,7 +24,7 @@ from serving.hosts import AllowedHosts
 from serving.large import LargeBody
 from serving.limits import Limits
 from serving.manager import Manager
-from serving.message import LARGEST_SMALL, Request, Response
+from serving.message import Request, Response
 from serving.places import Account, Places
 from serving.process import most_open_files
 from serving.rest import Body, RestApp, timeout_s
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 _DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 _BACKLOG = 1024
 _SWEEP_S = 1.0
-# What is parsed in the event loop itself, which takes less than handing it to a worker.
+# What is parsed in the event loop itself, which takes less than handing it over, or in a worker whatever is in it.
 _SMALL_BODY = 64 << 10
 _CONTROL_THREADS = 4
 # All connections together hold so many bytes of small bodies, and so many bodies of the largest size.
@@ -106,10 +106,10 @@ class RestServer:
 
     def _answer_counted(self, request: Request, deliver: Callable[[Response], None]) -> None:
         size = len(request.body)
-        if size > LARGEST_SMALL:
+        if request.gzip:
+            self._waiters.submit(request.client, self._answer_packed, request, deliver)
+        elif size > _SMALL_BODY:
             self._waiters.submit(request.client, self._answer_quickly, request, deliver)
-        elif size > _SMALL_BODY or request.gzip:
-            self._waiters.submit(request.client, self._answer_medium, request, deliver)
         elif not self._app.begin(
             request.method, request.target, bytes(request.body), _Share(self, request.client), deliver
         ):
@@ -178,11 +178,9 @@ class RestServer:
     def _answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
         self._answer_with(bytes(request.taken()), request, deliver)
 
-    def _answer_medium(self, request: Request, deliver: Callable[[Response], None]) -> None:
-        """Answer a request that may be a large one, if it is compressed."""
-        if not request.gzip:
-            self._answer(request, deliver)
-        elif gzipped.is_longer(request.body, LARGEST_SMALL):
+    def _answer_packed(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        """Answer a request that is compressed, and may be a large one."""
+        if gzipped.is_longer(request.body, _SMALL_BODY):
             self._answer_large(request, deliver)
         else:
             self._answer_with(gzipped.inflate(request.taken()), request, deliver)

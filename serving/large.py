@@ -1,6 +1,7 @@
 """Large requests and answers: read and written in a process of their own, in which they hold up nobody.
 
-What is small is not worth the way there: a request up to LARGEST_SMALL bytes, an answer up to MOST_IN_PLACE numbers.
+What is read or written quickly is not worth the way there: an array of numbers or of encoded pictures up to
+LARGEST_QUICK bytes, an everyday request up to LARGEST_SMALL, an answer up to MOST_IN_PLACE numbers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from serving.codec.body import PredictBody
 from serving.codec.fast import Doubt
 from serving.codec.quick import Quick
 from serving.errors import ServingError
+from serving.message import LARGEST_SMALL
 
 Array = npt.NDArray[Any]
 InputTypes = Mapping[str, Mapping[str, int]]
@@ -61,6 +63,10 @@ class LargeBody:
     def _quick(self, inputs: InputTypes) -> LargePredictBody:
         if self._gzip or len(self._data) > LARGEST_QUICK:
             raise Doubt
+        if len(self._data) <= LARGEST_SMALL:
+            body = PredictBody(bytes(self._data), quickly=True)
+            tensors = body.tensors(inputs.get(body.signature_name, {}))
+            return LargePredictBody(body.signature_name, body.row_format, tensors, None)
         if np.count_nonzero(np.frombuffer(self._data, np.uint8) == ord(",")) > _MOST_QUICK_NUMBERS:
             raise Doubt
         read = Quick(bytes(self._data))

@@ -28,7 +28,7 @@ REASONS = {
     504: "Gateway Timeout",
 }
 LARGEST_SMALL = 256 << 10
-"""The largest body that is read in place whatever is in it, and that large ones leave memory for."""
+"""The largest body that large ones leave memory for."""
 # Up to here a copy of the body takes less than a second write.
 _SHORT = 64 << 10
 
