@@ -162,7 +162,7 @@ class Settings:
         _NETWORK,
         "",
         matching(r"[A-Za-z0-9_.*,-]*", "names separated by commas, or *"),
-        "Names that REST requests may be for (our engine), besides localhost, this machine's own and addresses.",
+        "Names that REST requests may be for (our engine), besides this machine's own, short ones and addresses.",
     )
     rest_port: int = _setting(_NETWORK, "8501", _port, "Port of the REST API.")
     grpc_port: int = _setting(_NETWORK, "8500", _port, "Port of the gRPC API.")

@@ -130,8 +130,8 @@ class Options:
     host: str = _flag("127.0.0.1", "ours: address on which both APIs listen")
     allowed_hosts: str = _flag(
         "",
-        "ours: names for which the REST API answers, separated by commas, besides localhost, the machine's own and all"
-        " addresses; `.example.com` stands for all names below, `*` for any",
+        "ours: names for which the REST API answers, separated by commas, besides the machine's own, those of"
+        " one part and addresses; `.example.com` stands for all names below, `*` for any",
     )
     base_path_map: str = _flag(
         "", "ours: FROM=TO,FROM=TO: a base_path that starts with FROM is read from TO on this machine"

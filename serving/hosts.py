@@ -1,7 +1,8 @@
 """The names that a server answers to.
 
 A web page can have its own name point to this machine, and a browser then lets it read what the server answers (DNS
-rebinding). The browser says under which name it asks. A page cannot choose that to be an address, or a name here.
+rebinding). The browser says under which name it asks. A page cannot choose that to be an address, or a name of one
+part: those are given on this machine and in its network alone, such as localhost, or the name of a container.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ _LONGEST_SHOWN: Final = 100
 
 
 class AllowedHosts:
-    """Names separated by commas, besides localhost, the machine's own and all addresses; `.name` is all names below."""
+    """Names separated by commas, besides the machine's own, those of one part and addresses; `.name` is all below."""
 
     def __init__(self, names: str) -> None:
-        self._names = {name.strip().lower() for name in names.split(",")} | {"localhost", socket.gethostname().lower()}
+        self._names = {name.strip().lower() for name in names.split(",")} | {socket.gethostname().lower()}
         # What is found out once per client; clients choose it, so that its number is limited.
         self._known: set[bytes] = set()
 
@@ -43,7 +44,7 @@ class AllowedHosts:
         name = name.rstrip(".")
         parts = name.split(".")
         above = {"." + ".".join(parts[at:]) for at in range(1, len(parts))}
-        return name in self._names or parts[-1] == "localhost" or not above.isdisjoint(self._names)
+        return name in self._names or len(parts) == 1 or parts[-1] == "localhost" or not above.isdisjoint(self._names)
 
 
 def refusal(host: bytes) -> Response:
@@ -53,7 +54,7 @@ def refusal(host: bytes) -> Response:
         403,
         reply.error(
             f"The request is for the host {name}, which is not among the names of this server: localhost, this"
-            " machine's name, its addresses, and what --allowed_hosts lists. Ask for one of them, or start the server"
+            " machine's name, addresses, and what --allowed_hosts lists. Ask for one of them, or start the server"
             f" with --allowed_hosts={name}"
         ),
         JSON,

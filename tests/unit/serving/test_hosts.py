@@ -17,6 +17,7 @@ from tests.unit.serving.echo import EchoServer, status_of
         "localhost",
         "LOCALHOST:8501",
         "localhost.",
+        "server:8501",
         "a.localhost:1",
         "127.0.0.1:8501",
         "192.0.2.7",
@@ -35,7 +36,15 @@ def test_by_default_addresses_and_local_names_are_allowed(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["example.com", "localhost.example.com", "127.0.0.1.example.com:80", "1.2.3", "a:b:c", "[::1].example.com", "\xff"],
+    [
+        "example.com",
+        "localhost.example.com",
+        "127.0.0.1.example.com:80",
+        "1.2.3",
+        "a.b:c:d",
+        "[::1].example.com",
+        "\xff.example",
+    ],
 )
 def test_other_names_are_not(host: str) -> None:
     assert not AllowedHosts("").allows(host.encode("latin-1"))
