@@ -68,9 +68,9 @@ class _Server:
     def _ask(self, function: Callable[..., Any], arguments: tuple[Any, ...], deadline: float) -> Any:
         ours, theirs = socket.socketpair()
         with ours:
-            with theirs, self._asking:
-                socket.send_fds(self._control, [b"\0"], [theirs.fileno()])
             try:
+                with theirs, self._asking:
+                    socket.send_fds(self._control, [b"\0"], [theirs.fileno()])
                 ours.settimeout(max(0.001, deadline - time.monotonic()))
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # It may say why it takes no more.
                     ours.sendall(_SECONDS.pack(deadline - time.monotonic()))
@@ -127,16 +127,15 @@ def _serve(control: socket.socket, memory: int, sandbox: bool) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_IGN)
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
-        from serving import large  # noqa: F401 - every process has it then
-
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        limits = _Limits(memory, pages * resource.getpagesize() + memory)
         if sandbox:
-            landlock.restrict(landlock.Allowed(libraries.readable("bundle", "serving"), [Path(os.devnull)]))
+            own = libraries.readable("bundle", "serving")
+            landlock.restrict(landlock.Allowed([*own, Path("/proc/self/statm")], [Path(os.devnull)]))
+        limits = None
         while True:
             _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
             if not descriptors:
                 os._exit(0)
+            limits = limits or _prepared(memory)
             if os.fork() == 0:
                 control.close()
                 _answer(socket.socket(fileno=descriptors[0]), limits, sandbox)
@@ -144,6 +143,14 @@ def _serve(control: socket.socket, memory: int, sandbox: bool) -> NoReturn:
     except BaseException:  # noqa: BLE001 - nothing above it may run twice
         traceback.print_exc()
     os._exit(1)
+
+
+def _prepared(memory: int) -> _Limits:
+    """Import what every process needs, when the first one does, so that a start takes no time for it."""
+    from serving import large  # noqa: F401
+
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    return _Limits(memory, pages * resource.getpagesize() + memory)
 
 
 def _answer(connection: socket.socket, limits: _Limits, sandbox: bool) -> NoReturn:
