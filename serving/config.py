@@ -139,6 +139,11 @@ def _check_entries(entries: list[Any]) -> None:
             )
 
 
+def model_roots(options: Options) -> list[Path]:
+    """The folders that --model_root names."""
+    return [Path(root) for root in options.model_root.split(",") if root]
+
+
 def local_path(base_path: str) -> str:
     """The path of a base path that may be a file: URI; any other URI is left as it is."""
     return base_path.removeprefix(_FILE)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import httptools
 
 from serving import hosts
+from serving.codec import reply
 from serving.hosts import AllowedHosts
 from serving.message import JSON, LARGEST_SMALL, REASONS, Request, Response, html_error, render
 from serving.places import Account, Places, State, address_of
@@ -85,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._host.connections.add(self)
         if not self._host.places.enter(self):
             self._closing = True
-            self._transport.writelines(render(Request(), html_error(503, REASONS[503]), close=True))
+            self._transport.writelines(render(Request(), _NO_PLACE, close=True))
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
@@ -169,7 +170,7 @@ class Connection(asyncio.Protocol):
                 request.refusal = _too_large(self._host.max_body_bytes)
         elif name == b"host":
             if not self._host.hosts.allows(value):
-                request.refusal = hosts.refusal(value)
+                request.refusal = _refusal(403, hosts.refusal(value))
         elif name == b"content-encoding":
             request.gzip = b"gzip" in value
         elif name == b"origin":
@@ -375,13 +376,24 @@ def _parser(connection: Connection) -> Any:
 
 
 def _too_large(limit: int) -> Response:
-    message = f"The request body is larger than {limit} bytes, the limit set by --max_request_body_bytes"
-    return Response(413, f'{{\n    "error": "{message}"\n}}'.encode(), JSON, close=True)
+    return _refusal(413, f"The request body is larger than {limit} bytes, the limit set by --max_request_body_bytes")
 
 
 def _overloaded(bodies: Account) -> Response:
-    message = (
+    return _refusal(
+        429,
         f"The bodies of requests that are being received or answered hold {bodies.held} bytes; expected at most"
-        f" {bodies.most}, of which one client address may have half. Try again later"
+        f" {bodies.most}, of which one client address may have half. Try again later",
     )
-    return Response(429, f'{{\n    "error": "{message}"\n}}'.encode(), JSON, close=True)
+
+
+def _refusal(status: int, message: str) -> Response:
+    """The answer, behind which the connection is closed, to a request that is not taken."""
+    return Response(status, reply.error(message), JSON, close=True)
+
+
+_NO_PLACE = _refusal(
+    503,
+    "All connections that --max_connections allows, or the half of them that one client address may have, are being"
+    " answered. Try again later, or ask on one of them",
+)

@@ -12,9 +12,6 @@ import re
 import socket
 from typing import Final
 
-from serving.codec import reply
-from serving.message import JSON, Response
-
 _ANY: Final = "*"
 _WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?")
 _MOST_REMEMBERED: Final = 64
@@ -47,18 +44,13 @@ class AllowedHosts:
         return name in self._names or len(parts) == 1 or parts[-1] == "localhost" or not above.isdisjoint(self._names)
 
 
-def refusal(host: bytes) -> Response:
-    """The answer to a request for a name that the server does not answer to."""
+def refusal(host: bytes) -> str:
+    """What is wrong with a request for a name that the server does not answer to."""
     name = _without_port(host.decode("latin-1"))[:_LONGEST_SHOWN]
-    return Response(
-        403,
-        reply.error(
-            f"The request is for the host {name}, which is not among the names of this server: localhost, this"
-            " machine's name, addresses, and what --allowed_hosts lists. Ask for one of them, or start the server"
-            f" with --allowed_hosts={name}"
-        ),
-        JSON,
-        close=True,
+    return (
+        f"The request is for the host {name}, which is not among the names of this server: localhost, this machine's"
+        " name, addresses, and what --allowed_hosts lists. Ask for one of them, or start the server with"
+        f" --allowed_hosts={name}"
     )
 
 

@@ -97,7 +97,7 @@ class RestServer:
     def answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
         """Answer `request`; `deliver` is called in the event loop, later."""
         if request.method != "POST":
-            self._control.submit(request.client, self._answer, request, deliver)
+            self._control.submit(request.client, self._answer_with, b"", request, deliver)
         elif self.queued >= self._max_queued:
             self.call(deliver, self._app.refuse(too_many(self._max_queued)))
         else:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-from serving.config import ModelSettings
+from serving.config import ModelSettings, model_roots
 from serving.errors import Code, ServingError, invalid
 from serving.flags import Options
 
@@ -21,7 +21,7 @@ class Reloads:
     def __init__(self, options: Options) -> None:
         self._answered = options.allow_reload_requests
         self._is_local = _is_loopback(options.host)
-        self._roots = roots(options)
+        self._roots = [_real(root) for root in model_roots(options)]
 
     def admit(self, peer: str) -> None:
         """Raise ServingError PERMISSION_DENIED for a client that may not ask; `peer` is what gRPC calls it."""
@@ -36,7 +36,7 @@ class Reloads:
     def confine(self, models: Iterable[ModelSettings], configured: Collection[Path]) -> None:
         """Raise ServingError PERMISSION_DENIED for a base path that is not `configured` and lies below no root."""
         for model in models:
-            real = Path(os.path.realpath(model.base_path))
+            real = _real(model.base_path)
             if model.base_path in configured or any(real.is_relative_to(root) for root in self._roots):
                 continue
             below = ", ".join(map(str, self._roots)) or "nothing, as --model_root is empty"
@@ -56,16 +56,15 @@ def check(options: Options) -> None:
         )
 
 
-def roots(options: Options) -> list[Path]:
-    """The folders below which base paths may lie, as they are without links."""
-    return [Path(os.path.realpath(root)) for root in options.model_root.split(",") if root]
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _denied(message: str) -> ServingError:

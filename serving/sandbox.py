@@ -19,7 +19,7 @@ from typing import Any
 from bundle import arguments, landlock, libraries, seccomp
 from bundle.versions import version_folders
 from serving import reader
-from serving.config import BasePathMap, local_path
+from serving.config import BasePathMap, local_path, model_roots
 from serving.errors import Code, ServingError, invalid
 from serving.flags import Options
 
@@ -36,7 +36,7 @@ def check(options: Options) -> None:
     """Raise ServingError for flags that cannot be followed."""
     if options.sandbox not in ("on", "off"):
         raise invalid(f"--sandbox={options.sandbox}: expected on or off")
-    for root in _roots(options):
+    for root in model_roots(options):
         if not root.is_absolute():
             raise invalid(f"--model_root: found {str(root)!r}; expected absolute paths of folders, separated by commas")
         if options.sandbox == "on" and not root.is_dir():
@@ -55,7 +55,7 @@ def enter(options: Options, config: Any) -> None:
     if landlock.threads() != 1:
         raise AssertionError("the sandbox must be entered while there is one thread")
     base_paths = list(_base_paths(options, config))
-    folders = [*_roots(options), *(folder for base_path in base_paths for folder in _with_links(base_path))]
+    folders = [*model_roots(options), *(folder for base_path in base_paths for folder in _with_links(base_path))]
     _prepare(options)
     own = libraries.readable("bundle", "serving")
     allowed = landlock.Allowed(
@@ -129,10 +129,6 @@ def _say(missing: list[str], base_paths: list[Path]) -> None:
     for base_path in base_paths:
         if not base_path.is_dir() and (reason := why_not(base_path)):
             log.warning("Base path %s is not there yet, and could not be read when it comes: %s", base_path, reason)
-
-
-def _roots(options: Options) -> list[Path]:
-    return [Path(root) for root in options.model_root.split(",") if root]
 
 
 def _base_paths(options: Options, config: Any) -> Iterator[Path]:
