@@ -11,11 +11,10 @@ from typing import Any, Protocol
 
 import httptools
 
-from serving import hosts
-from serving.codec import reply
+from serving import hosts, refusals
 from serving.hosts import AllowedHosts
-from serving.message import JSON, LARGEST_SMALL, REASONS, Request, Response, html_error, render
-from serving.places import Account, Places, State, address_of
+from serving.message import REASONS, Request, Response, html_error, render
+from serving.places import Bodies, Places, State, address_of
 
 _METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _BAD_TARGET = re.compile(rb"%(?![0-9a-fA-F]{2})|[^\x21-\x7e]")
@@ -37,8 +36,7 @@ class Host(Protocol):
     connections: set[Connection]
     hosts: AllowedHosts
     places: Places
-    small_bodies: Account
-    large_bodies: Account
+    bodies: Bodies
     max_body_bytes: int
     read_timeout_s: float
 
@@ -75,7 +73,7 @@ class Connection(asyncio.Protocol):
         self._closing = False
         self._lost = False
         self._ended = False
-        self._held: dict[Request, Account] = {}
+        self._held: set[Request] = set()
 
     # What the event loop calls
 
@@ -86,7 +84,7 @@ class Connection(asyncio.Protocol):
         self._host.connections.add(self)
         if not self._host.places.enter(self):
             self._closing = True
-            self._transport.writelines(render(Request(), _NO_PLACE, close=True))
+            self._transport.writelines(render(Request(), refusals.NO_PLACE, close=True))
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
@@ -167,10 +165,10 @@ class Connection(asyncio.Protocol):
             self._announced = name + b": " + value
         if name == b"content-length":
             if value.isdigit() and int(value) > self._host.max_body_bytes:
-                request.refusal = _too_large(self._host.max_body_bytes)
+                request.refusal = refusals.too_large(self._host.max_body_bytes)
         elif name == b"host":
             if not self._host.hosts.allows(value):
-                request.refusal = _refusal(403, hosts.refusal(value))
+                request.refusal = refusals.refusal(403, hosts.refusal(value))
         elif name == b"content-encoding":
             request.gzip = b"gzip" in value
         elif name == b"origin":
@@ -205,10 +203,12 @@ class Connection(asyncio.Protocol):
         if request is None or self._closing:
             return
         if len(request.body) + len(body) > self._host.max_body_bytes:
-            self._refuse(_too_large(self._host.max_body_bytes), request)
-        elif not self._hold(request, len(body)):
-            self._refuse(_overloaded(self._host.large_bodies), request)
+            self._refuse(refusals.too_large(self._host.max_body_bytes), request)
+        elif (full := self._host.bodies.grow(self.address, request.held, len(body))) is not None:
+            self._refuse(refusals.overloaded(full), request)
         else:
+            request.held += len(body)
+            self._held.add(request)
             request.add(body)
 
     def on_message_complete(self) -> None:
@@ -319,22 +319,10 @@ class Connection(asyncio.Protocol):
             if self._answering is None:
                 self._host.places.note(self, State.IDLE if self._request is None else State.RECEIVING)
 
-    def _hold(self, request: Request, size: int) -> bool:
-        """Count another piece of a body: large ones leave small ones their memory."""
-        before = self._held.get(request)
-        account = self._host.large_bodies if request.held + size > LARGEST_SMALL else self._host.small_bodies
-        if not account.take(self.address, size if account is before else request.held + size):
-            return False
-        if before not in (None, account):
-            before.give_back(self.address, request.held)
-        request.held += size
-        self._held[request] = account
-        return True
-
     def _release(self, request: Request) -> None:
-        account = self._held.pop(request, None)
-        if account is not None:
-            account.give_back(self.address, request.held)
+        if request in self._held:
+            self._held.remove(request)
+            self._host.bodies.free(self.address, request.held)
 
     def _refuse(self, response: Response, request: Request | None = None) -> None:
         """Answer what cannot be parsed or taken, after the requests before it, and end the connection."""
@@ -373,27 +361,3 @@ def _parser(connection: Connection) -> Any:
         lenient_version=True, lenient_optional_cr_before_lf=True, lenient_data_after_close=True
     )
     return parser
-
-
-def _too_large(limit: int) -> Response:
-    return _refusal(413, f"The request body is larger than {limit} bytes, the limit set by --max_request_body_bytes")
-
-
-def _overloaded(bodies: Account) -> Response:
-    return _refusal(
-        429,
-        f"The bodies of requests that are being received or answered hold {bodies.held} bytes; expected at most"
-        f" {bodies.most}, of which one client address may have half. Try again later",
-    )
-
-
-def _refusal(status: int, message: str) -> Response:
-    """The answer, behind which the connection is closed, to a request that is not taken."""
-    return Response(status, reply.error(message), JSON, close=True)
-
-
-_NO_PLACE = _refusal(
-    503,
-    "All connections that --max_connections allows, or the half of them that one client address may have, are being"
-    " answered. Try again later, or ask on one of them",
-)

@@ -25,7 +25,7 @@ from serving.large import LargeBody
 from serving.limits import Limits
 from serving.manager import Manager
 from serving.message import Request, Response
-from serving.places import Account, Places
+from serving.places import Bodies, Places
 from serving.process import most_open_files
 from serving.rest import Body, RestApp, timeout_s
 
@@ -63,7 +63,7 @@ class RestServer:
         self.max_body_bytes = options.max_request_body_bytes
         # Half of what can be open is left for gRPC and for files.
         self.places = Places(min(options.max_connections, most_open_files() // 2))
-        self.small_bodies, self.large_bodies = Account(_SMALL_BODIES), Account(_LARGE_BODIES * self.max_body_bytes)
+        self.bodies = Bodies(_SMALL_BODIES, _LARGE_BODIES * self.max_body_bytes)
         self.hosts = AllowedHosts(options.allowed_hosts)
         self.read_timeout_s = float(options.http_read_timeout_seconds)
         self._app = app

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from serving.message import LARGEST_SMALL
+
 
 class State(IntEnum):
     """What a connection does."""
@@ -113,6 +115,29 @@ class Account:
         self._of[address] -= size
         if not self._of[address]:
             del self._of[address]
+
+
+class Bodies:
+    """The memory of the bodies of all connections: large ones leave small ones theirs."""
+
+    def __init__(self, small: int, large: int) -> None:
+        self.small, self.large = Account(small), Account(large)
+
+    def grow(self, address: str, held: int, more: int) -> Account | None:
+        """Count `more` bytes of a body of which `held` are counted; returns the account that has no room for it."""
+        before, account = self._of(held), self._of(held + more)
+        if not account.take(address, more if account is before else held + more):
+            return account
+        if account is not before:
+            before.give_back(address, held)
+        return None
+
+    def free(self, address: str, held: int) -> None:
+        """Count a body no longer."""
+        self._of(held).give_back(address, held)
+
+    def _of(self, size: int) -> Account:
+        return self.large if size > LARGEST_SMALL else self.small
 
 
 def address_of(peername: object) -> str:

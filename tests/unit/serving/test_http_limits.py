@@ -47,7 +47,7 @@ def test_large_bodies_together_are_limited_and_small_ones_are_taken_all_the_whil
     http = start(max_request_body_bytes=1_000_000)  # four of them at most, two from one address
     held = [sending(http, 1_000_000, 990_000) for _ in range(2)]
     try:
-        until(lambda: http.server.large_bodies.held == 1_980_000)
+        until(lambda: http.server.bodies.large.held == 1_980_000)
         with sending(http, 1_000_000, 300_000) as third:
             reply = read_all(third)
         assert status_of(reply) == [429]
@@ -57,7 +57,7 @@ def test_large_bodies_together_are_limited_and_small_ones_are_taken_all_the_whil
     finally:
         for client in held:
             client.close()
-    until(lambda: http.server.large_bodies.held == http.server.small_bodies.held == 0)
+    until(lambda: http.server.bodies.large.held == http.server.bodies.small.held == 0)
 
 
 def test_a_body_in_a_million_pieces_takes_no_more_memory_than_in_one(start: Callable[..., EchoServer]) -> None:
@@ -67,7 +67,7 @@ def test_a_body_in_a_million_pieces_takes_no_more_memory_than_in_one(start: Call
         tracemalloc.start()
         try:
             client.sendall(b"2\r\nab\r\n" * 1_000_000)
-            until(lambda: http.server.large_bodies.held == 2_000_000)
+            until(lambda: http.server.bodies.large.held == 2_000_000)
             assert tracemalloc.get_traced_memory()[0] < 5_000_000
         finally:
             tracemalloc.stop()
@@ -80,9 +80,9 @@ def test_the_body_of_a_client_that_is_gone_counts_while_somebody_works_on_it(sta
         assert http.app.waiting.wait(DEADLINE_S)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # It resets the connection.
     until(lambda: not http.server.connections)
-    assert http.server.small_bodies.held == 1000
+    assert http.server.bodies.small.held == 1000
     http.app.release.set()
-    until(lambda: http.server.small_bodies.held == 0)
+    until(lambda: http.server.bodies.small.held == 0)
 
 
 def test_what_came_fast_earns_no_time_for_a_silence(start: Callable[..., EchoServer]) -> None:
@@ -127,7 +127,9 @@ def test_idle_connections_make_room_for_others_the_oldest_first(start: Callable[
             assert read_all(leaving) == b""
             clients[-1].sendall(b"POST /wait HTTP/1.1\r\n\r\n")
             until(partial(has, http, State.ANSWERING, answering))
-        assert status_of(read_all(opened.enter_context(http.connect()))) == [503]
+        refused = read_all(opened.enter_context(http.connect()))
+        assert status_of(refused) == [503]
+        assert b"All connections that --max_connections allows" in refused
         http.app.release.set()
         assert status_of(clients[0].recv(1000)) == [200]
 

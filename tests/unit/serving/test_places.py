@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from serving.places import Account, Places, State, address_of
+from serving.message import LARGEST_SMALL
+from serving.places import Account, Bodies, Places, State, address_of
 
 
 class Client:
@@ -76,6 +77,20 @@ def test_an_account_is_limited_in_all_and_for_each_address() -> None:
     account.give_back("a", 50)
     assert account.take("c", 50)
     assert account.held == 100
+
+
+def test_a_body_that_grows_large_leaves_the_memory_of_small_ones() -> None:
+    bodies = Bodies(small=1 << 20, large=4 << 20)
+    assert bodies.grow("a", 0, LARGEST_SMALL) is None
+    assert (bodies.small.held, bodies.large.held) == (LARGEST_SMALL, 0)
+    assert bodies.grow("a", LARGEST_SMALL, 1) is None
+    assert (bodies.small.held, bodies.large.held) == (0, LARGEST_SMALL + 1)
+    assert bodies.grow("a", LARGEST_SMALL + 1, 2 << 20) is bodies.large
+    assert [bodies.grow("a", 0, LARGEST_SMALL) for _ in range(3)] == [None, None, bodies.small]
+    bodies.free("a", LARGEST_SMALL + 1)
+    bodies.free("a", LARGEST_SMALL)
+    bodies.free("a", LARGEST_SMALL)
+    assert (bodies.small.held, bodies.large.held) == (0, 0)
 
 
 @pytest.mark.parametrize(
