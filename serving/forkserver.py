@@ -7,12 +7,9 @@ the memory that it takes. Where the fork server was not started, calls are made 
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
-import mmap
 import os
-import pickle
 import resource
 import signal
 import socket
@@ -27,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from bundle import landlock, libraries, seccomp
+from serving import passing
 from serving.errors import Code, ServingError, timed_out
 from serving.flags import CPUS
 
@@ -36,9 +34,7 @@ CALLS: Final = max(2, CPUS // 2)
 _NICENESS: Final = 5
 # A call without a time limit of its own ends some time, whoever may have forgotten it.
 _LONGEST_S: Final = 3600.0
-_SMALL: Final = 64 << 10
 _SECONDS: Final = struct.Struct("=d")
-_SIZE: Final = struct.Struct("=Q")
 
 
 @dataclass(frozen=True)
@@ -74,8 +70,8 @@ class _Server:
                 ours.settimeout(max(0.001, deadline - time.monotonic()))
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # It may say why it takes no more.
                     ours.sendall(_SECONDS.pack(deadline - time.monotonic()))
-                    _send(ours, (function, arguments))
-                result = _receive(ours)
+                    passing.send(ours, (function, arguments))
+                result = passing.receive(ours)
             except (EOFError, OSError):
                 raise self._ended(deadline) from None
         if isinstance(result, ServingError):
@@ -156,7 +152,7 @@ def _prepared(memory: int) -> _Limits:
 def _answer(connection: socket.socket, limits: _Limits, sandbox: bool) -> NoReturn:
     """Make one call, and end; also when nobody waits for it any more."""
     try:
-        (seconds,) = _SECONDS.unpack(_exactly(connection, _SECONDS.size))
+        (seconds,) = _SECONDS.unpack(passing.exactly(connection, _SECONDS.size))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))
         os.nice(_NICENESS)
@@ -165,7 +161,7 @@ def _answer(connection: socket.socket, limits: _Limits, sandbox: bool) -> NoRetu
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if sandbox:
             seccomp.restrict(listens=False)
-        _send(connection, _outcome(limits, connection))
+        passing.send(connection, _outcome(limits, connection))
     except (EOFError, OSError):
         os._exit(0)
     except BaseException:  # noqa: BLE001 - it ends here, whatever it is
@@ -175,7 +171,7 @@ def _answer(connection: socket.socket, limits: _Limits, sandbox: bool) -> NoRetu
 
 def _outcome(limits: _Limits, connection: socket.socket) -> Any:
     try:
-        function, arguments = _receive(connection)
+        function, arguments = passing.receive(connection)
         return function(*arguments)
     except ServingError as error:
         return error
@@ -188,43 +184,3 @@ def _outcome(limits: _Limits, connection: socket.socket) -> Any:
     except Exception:  # noqa: BLE001 - the server's log is to say it
         traceback.print_exc()
         return ServingError(Code.INTERNAL, "Internal error; the server's log says more")
-
-
-# Both ends: an object as its pickle and its arrays, which are neither copied nor pickled.
-
-
-def _send(connection: socket.socket, message: Any) -> None:
-    arrays: list[pickle.PickleBuffer] = []
-    text = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
-    parts = [memoryview(text), *(part.raw() for part in arrays)]
-    sizes = array.array("Q", [part.nbytes for part in parts]).tobytes()
-    connection.sendall(_SIZE.pack(len(parts)) + sizes)
-    for part in parts:
-        connection.sendall(part)
-
-
-def _receive(connection: socket.socket) -> Any:
-    (count,) = _SIZE.unpack(_exactly(connection, _SIZE.size))
-    sizes = array.array("Q", bytes(_exactly(connection, count * _SIZE.size)))
-    text, *arrays = [_exactly(connection, size) for size in sizes]
-    return pickle.loads(text, buffers=arrays)
-
-
-def _exactly(connection: socket.socket, size: int) -> memoryview:
-    """The next `size` bytes; raises EOFError when there are fewer."""
-    whole = memoryview(_room(size) if size > _SMALL else bytearray(size))
-    at = 0
-    while at < size:
-        received = connection.recv_into(whole[at:])
-        if not received:
-            raise EOFError
-        at += received
-    return whole
-
-
-def _room(size: int) -> mmap.mmap:
-    """Memory; filling a large bytearray with zeros would hold up other threads."""
-    try:
-        return mmap.mmap(-1, size)
-    except OSError:
-        raise MemoryError from None

@@ -49,16 +49,15 @@ class LargeBody:
         """Read a predict request, once; raises ServingError for what does not depend on its signature."""
         if self.quickly:
             return self._quick(inputs)
-        read = self._read(_read_predict, inputs)
-        tensors = {alias: value.array() for alias, value in read.tensors.items()}
-        return LargePredictBody(read.signature_name, read.row_format, tensors, read.error)
+        read: LargePredictBody = self._read(_read_predict, inputs)
+        return read
 
     def examples(self) -> tuple[str, Array]:
         """Read a classify or regress request, once, as `examples.from_json` does."""
         if self.quickly:
             raise Doubt
-        name, packed = self._read(_read_examples)
-        return name, packed.array()
+        read: tuple[str, Array] = self._read(_read_examples)
+        return read
 
     def _quick(self, inputs: InputTypes) -> LargePredictBody:
         if self._gzip or len(self._data) > LARGEST_QUICK:
@@ -66,12 +65,12 @@ class LargeBody:
         if len(self._data) <= LARGEST_SMALL:
             body = PredictBody(bytes(self._data), quickly=True)
             tensors = body.tensors(inputs.get(body.signature_name, {}))
-            return LargePredictBody(body.signature_name, body.row_format, tensors, None)
+            return LargePredictBody(body.signature_name, body.row_format, tensors)
         if np.count_nonzero(np.frombuffer(self._data, np.uint8) == ord(",")) > _MOST_QUICK_NUMBERS:
             raise Doubt
         read = Quick(bytes(self._data))
         tensors = read.tensors(inputs.get(read.signature_name, {}))
-        return LargePredictBody(read.signature_name, read.row_format, tensors, None)
+        return LargePredictBody(read.signature_name, read.row_format, tensors)
 
     def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
         data, self._data = PickleBuffer(self._data), b""
@@ -80,12 +79,15 @@ class LargeBody:
 
 @dataclass(frozen=True)
 class LargePredictBody:
-    """A predict request that has been read; it is used as a PredictBody is."""
+    """A predict request that has been read; it is used as a PredictBody is.
+
+    `error` is what a client gets unless its signature is wrong anyway.
+    """
 
     signature_name: str
     row_format: bool
     read: dict[str, Array]
-    error: ServingError | None
+    error: ServingError | None = None
 
     def tensors(self, inputs: Mapping[str, int]) -> dict[str, Array]:  # noqa: ARG002 - they were known before
         """The tensors; raises ServingError."""
@@ -116,63 +118,27 @@ def is_large(outputs: reply.Outputs) -> bool:
 
 def write_predict(outputs: reply.Outputs, row_format: bool, deadline: float | None) -> memoryview:
     """The body of a predict reply, as `reply.predict` writes it."""
-    packed = {alias: (dtype, Packed(value)) for alias, (dtype, value) in outputs.items()}
-    written: Array = forkserver.call(_write_predict, packed, row_format, deadline=deadline)
+    written: Array = forkserver.call(_write_predict, outputs, row_format, deadline=deadline)
     return written.data
-
-
-class Packed:
-    """An array that can be sent to another process without an object being made for each of its strings."""
-
-    def __init__(self, value: Array) -> None:
-        self._shape = value.shape
-        self._values = np.ascontiguousarray(value)
-        self._sizes: Array | None = None
-        if value.dtype == object:
-            strings = value.reshape(-1).tolist()
-            self._sizes = np.fromiter(map(len, strings), np.int64, len(strings))
-            self._values = np.frombuffer(b"".join(strings), np.uint8)
-
-    def array(self) -> Array:
-        """The array."""
-        if self._sizes is None:
-            return self._values.reshape(self._shape)
-        array = np.empty(self._sizes.size, object)
-        data, at = self._values.data, 0
-        for index, size in enumerate(self._sizes.tolist()):
-            array[index] = bytes(data[at : at + size])
-            at += size
-        return array.reshape(self._shape)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What a predict request holds: tensors, or the error that a client gets unless its signature is wrong anyway."""
-
-    signature_name: str
-    row_format: bool
-    tensors: Mapping[str, Packed]
-    error: ServingError | None
 
 
 # What runs in the process of its own.
 
 
-def _read_predict(data: PickleBuffer, gzip: bool, inputs: InputTypes) -> _Read:
+def _read_predict(data: PickleBuffer, gzip: bool, inputs: InputTypes) -> LargePredictBody:
     body = PredictBody(_content(data, gzip))
     types = inputs.get(body.signature_name)
-    if types is None:
-        return _Read(body.signature_name, body.row_format, {}, None)
-    try:
-        tensors = body.tensors(types)
-    except ServingError as error:
-        return _Read(body.signature_name, body.row_format, {}, error)
-    return _Read(body.signature_name, body.row_format, {name: Packed(value) for name, value in tensors.items()}, None)
+    tensors, error = {}, None
+    if types is not None:
+        try:
+            tensors = body.tensors(types)
+        except ServingError as caught:
+            error = caught
+    return LargePredictBody(body.signature_name, body.row_format, tensors, error)
 
 
-def _read_examples(data: PickleBuffer, gzip: bool) -> tuple[str, Packed]:
-    name, serialized = examples.from_json(_content(data, gzip))
-    return name, Packed(serialized)
+def _read_examples(data: PickleBuffer, gzip: bool) -> tuple[str, Array]:
+    return examples.from_json(_content(data, gzip))
 
 
 def _content(data: PickleBuffer, gzip: bool) -> bytes:
@@ -180,6 +146,5 @@ def _content(data: PickleBuffer, gzip: bool) -> bytes:
     return gzipped.inflate(body) if gzip else body
 
 
-def _write_predict(outputs: Mapping[str, tuple[int, Packed]], row_format: bool) -> npt.NDArray[np.uint8]:
-    body = reply.predict({alias: (dtype, value.array()) for alias, (dtype, value) in outputs.items()}, row_format)
-    return np.frombuffer(body, np.uint8)
+def _write_predict(outputs: reply.Outputs, row_format: bool) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(reply.predict(outputs, row_format), np.uint8)

@@ -11,8 +11,8 @@ import pytest
 from serving import large
 from serving.codec import dtypes, examples, gzipped, reply
 from serving.codec.body import PredictBody
-from serving.errors import Code, ServingError
-from serving.large import LargeBody, Packed
+from serving.errors import ServingError
+from serving.large import LargeBody
 
 TYPES = {"": {"x": dtypes.FLOAT}, "other": {"s": dtypes.STRING}}
 
@@ -85,22 +85,9 @@ def test_what_counts_as_large() -> None:
     assert large.is_large({"y": (dtypes.STRING, long)})
 
 
-def test_an_array_of_any_shape_and_layout_is_packed() -> None:
-    for array in (np.array(3.5), np.zeros((0, 2), np.int8), np.arange(6).reshape(2, 3).T, np.empty(0, object)):
-        back = Packed(array).array()
-        assert (back.dtype, back.shape, back.tolist()) == (array.dtype, array.shape, array.tolist())
-
-
 def test_time_is_counted_from_the_arrival() -> None:
     body = LargeBody(b"", False, 10.0)
     assert body.deadline is not None
     assert 9.0 < body.deadline - time.monotonic() <= 10.0
     assert large.left_s(time.monotonic() - 1) == 0.001
     assert large.left_s(None) is None
-
-
-def test_an_error_keeps_its_code_on_the_way() -> None:
-    import pickle
-
-    back = pickle.loads(pickle.dumps(ServingError(Code.NOT_FOUND, "no such thing")))
-    assert (back.code, back.message, str(back)) == (Code.NOT_FOUND, "no such thing", "NOT_FOUND: no such thing")
