@@ -12,6 +12,44 @@ from functools import partial
 log = logging.getLogger(__name__)
 
 
+Call = Callable[[], object]
+
+
+class Turns:
+    """Calls that wait: of each client in its order, and of all clients in turn. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, deque[Call]] = {}
+        self._clients: deque[Hashable] = deque()
+
+    def put(self, client: Hashable, call: Call) -> None:
+        """Have a call of a client wait."""
+        waiting = self._waiting.get(client)
+        if waiting is None:
+            self._waiting[client] = deque((call,))
+            self._clients.append(client)
+        else:
+            waiting.append(call)
+
+    def take(self) -> Call | None:
+        """The next call, which waits no longer; None when there is none."""
+        if not self._clients:
+            return None
+        client = self._clients.popleft()
+        waiting = self._waiting[client]
+        call = waiting.popleft()
+        if waiting:
+            self._clients.append(client)
+        else:
+            del self._waiting[client]
+        return call
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._waiting.clear()
+        self._clients.clear()
+
+
 class FairPool:
     """Runs functions in up to `threads` threads, of each client in its order, and of all clients in turn."""
 
@@ -21,8 +59,7 @@ class FairPool:
         # Threads, those of them that are running a function, and functions that wait for one.
         self._started = self._busy = self._pending = 0
         self._lock = threading.Lock()
-        self._waiting: dict[Hashable, deque[Callable[[], object]]] = {}
-        self._turns: deque[Hashable] = deque()
+        self._turns = Turns()
         # One entry for each function that waits, True; or None, for a thread to end.
         self._bell: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
 
@@ -30,12 +67,7 @@ class FairPool:
         """Run a function, which is to raise nothing, for a client."""
         call = partial(function, *arguments)
         with self._lock:
-            waiting = self._waiting.get(client)
-            if waiting is None:
-                self._waiting[client] = deque((call,))
-                self._turns.append(client)
-            else:
-                waiting.append(call)
+            self._turns.put(client, call)
             self._pending += 1
             if self._pending > self._started - self._busy and self._started < self._most:
                 self._started += 1
@@ -45,7 +77,6 @@ class FairPool:
     def shutdown(self) -> None:
         """End the threads when they have done what they are doing; what waits is not done any more."""
         with self._lock:
-            self._waiting.clear()
             self._turns.clear()
         for _ in range(self._started):
             self._bell.put(None)
@@ -62,19 +93,12 @@ class FairPool:
             with self._lock:
                 self._busy -= 1
 
-    def _next(self) -> Callable[[], object] | None:
+    def _next(self) -> Call | None:
         with self._lock:
-            if not self._turns:
-                return None
-            client = self._turns.popleft()
-            self._pending -= 1
-            self._busy += 1
-            waiting = self._waiting[client]
-            call = waiting.popleft()
-            if waiting:
-                self._turns.append(client)
-            else:
-                del self._waiting[client]
+            call = self._turns.take()
+            if call is not None:
+                self._pending -= 1
+                self._busy += 1
             return call
 
 

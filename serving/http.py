@@ -18,7 +18,7 @@ from serving.codec import gzipped
 from serving.codec.fast import Doubt
 from serving.connection import Connection
 from serving.errors import too_many
-from serving.fair import FairPool
+from serving.fair import FairPool, Turns
 from serving.flags import Options
 from serving.hosts import AllowedHosts
 from serving.large import LargeBody
@@ -36,6 +36,8 @@ _BACKLOG = 1024
 _SWEEP_S = 1.0
 # What is parsed in the event loop itself, which takes less than handing it over, or in a worker whatever is in it.
 _SMALL_BODY = 64 << 10
+# Beginning a prediction takes a tenth of a millisecond.
+_AT_ONCE = 32
 _CONTROL_THREADS = 4
 # All connections together hold so many bytes of small bodies, and so many bodies of the largest size.
 _SMALL_BODIES = 256 << 20
@@ -79,6 +81,9 @@ class RestServer:
         self._calls: deque[Callable[[], object]] = deque()
         self._called = False
         self._runs: list[tuple[str, Callable[[], object]]] = []
+        # How many predictions were begun since connections were looked at, and those that came beyond that.
+        self._begun = 0
+        self._arrived = Turns()
         self.queued = 0
         self._max_queued = options.max_queued_requests
         self._loop = _new_loop()
@@ -102,9 +107,28 @@ class RestServer:
             self.call(deliver, self._app.refuse(too_many(self._max_queued)))
         else:
             self.queued += 1
-            self._answer_counted(request, partial(self._end_counted, deliver))
+            self._begin_in_turn(request, partial(self._end_counted, deliver))
 
-    def _answer_counted(self, request: Request, deliver: Callable[[Response], None]) -> None:
+    def _begin_in_turn(self, request: Request, deliver: Callable[[Response], None]) -> None:
+        """Begin at once; or in the turn of its client, when so much has arrived that it would hold up the loop."""
+        if not self._begun:
+            self._loop.call_soon(self._next_turn)
+        if self._begun < _AT_ONCE:
+            self._begun += 1
+            self._begin(request, deliver)
+        else:
+            self._arrived.put(request.client, partial(self._begin, request, deliver))
+
+    def _next_turn(self) -> None:
+        waiting = (self._arrived.take() for _ in range(_AT_ONCE))
+        begins = [begin for begin in waiting if begin is not None]
+        self._begun = len(begins)
+        if begins:
+            self._loop.call_soon(self._next_turn)
+        for begin in begins:
+            begin()
+
+    def _begin(self, request: Request, deliver: Callable[[Response], None]) -> None:
         size = len(request.body)
         if request.gzip:
             self._waiters.submit(request.client, self._answer_packed, request, deliver)

@@ -213,11 +213,11 @@ def _(target: Target) -> Iterator[str]:
         yield from map(_rest, clients)  # What was written last has some time left.
 
 
-@attack("400 predictions at once", "200")
+@attack("1,400 predictions at once", "200")
 def _(target: Target) -> Iterator[str]:
-    body = b'{"signature_name": "slow", "instances": [0.003]}'
+    body = b'{"signature_name": "slow", "instances": [0.01]}'
     with contextlib.ExitStack() as held:
-        clients = [held.enter_context(target.connect("127.0.0.9")) for _ in range(400)]
+        clients = [held.enter_context(target.connect("127.0.0.9")) for _ in range(MAX_CONNECTIONS // 2 - 100)]
         for client in clients:
             client.sendall(_head(len(body)) + body)
         yield from map(answered, clients)

@@ -22,6 +22,7 @@ class EchoApp:
     def __init__(self) -> None:
         self.release = threading.Event()
         self.waiting = threading.Event()
+        self.begun: Callable[[str], object] = str
 
     def answer(self, method: str, target: str, origin: str | None, body: Body) -> Response:
         if target == "/wait":
@@ -38,6 +39,7 @@ class EchoApp:
         """Answers `/soon` from the event loop, everything else in a worker."""
         if target != "/soon":
             return False
+        self.begun(body.decode())
         threads.call(deliver, self.answer(method, target, None, body))
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -167,6 +168,28 @@ def test_clients_that_go_away_leave_nothing_in_the_queue(start: Callable[..., Ec
             http.app.waiting.clear()
     http.app.release.set()
     until(lambda: http.server.queued == 0)
+
+
+def test_who_sends_much_at_once_waits_for_itself(start: Callable[..., EchoServer]) -> None:
+    http = start()
+    order: list[str] = []
+    http.app.begun = order.append
+    ask = b"POST /soon HTTP/1.1\r\nContent-Length: 3\r\n\r\n"
+    held = threading.Event()
+    with contextlib.ExitStack() as opened:
+        many = [opened.enter_context(http.connect()) for _ in range(200)]
+        one = opened.enter_context(
+            socket.create_connection(("127.0.0.1", http.server.port), DEADLINE_S, ("127.0.0.2", 0))
+        )
+        until(lambda: len(http.server.connections) == 201)
+        http.server.call(held.wait, DEADLINE_S)  # The loop finds everything at once.
+        for client in many:
+            client.sendall(ask + b"all")
+        one.sendall(ask + b"one")
+        held.set()
+        assert one.recv(1000).endswith(b"POST /soon one")
+        assert all(client.recv(1000).endswith(b"POST /soon all") for client in many)
+    assert order.index("one") < 100
 
 
 @pytest.mark.parametrize("sent", [b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"])
