@@ -190,7 +190,7 @@ def test_a_folder_dropped_on_the_host_goes_live_under_load(serving: Stack) -> No
     with traffic(serving):
         shutil.copytree(serving.base_path / str(before), serving.drop / "mine")
         until(lambda: serving.available() == [before + 1], "the dropped folder to be served")
-    assert not list(serving.drop.iterdir())
+    until(lambda: not list(serving.drop.iterdir()), "the watcher to take what it published away")
     assert b" passed" in serving.container("gate").logs()
 
 
