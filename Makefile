@@ -37,6 +37,13 @@ setup: .venv/.base ## make .venv from the hashed locks (the other targets do it 
 	$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	touch $@
 
+.venv/.ops: .venv/.base requirements/ops.txt
+	$(PIP_INSTALL) --no-deps --require-hashes -r requirements/ops.txt
+	touch $@
+
+.PHONY: ops
+ops: .venv/.ops ## add the operations of TensorFlow Text to the local engine
+
 .PHONY: up
 up: .venv/.base ## from nothing to an answered prediction: train version 1 if there is none, serve, predict
 	$(BIN)/rollout up

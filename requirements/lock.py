@@ -22,6 +22,7 @@ LOCKS = {
     "serving": ["serving.in", "--constraints=base.txt", "--excludes=excludes-serving.in", *_CPU],
     "dev": ["dev.in", *_CPU],
     "gpu": ["gpu.in", *_GPU],
+    "ops": ["ops.in", "--constraints=base.txt", "--excludes=excludes-ops.in"],
 }
 """What each lock is made from, in an order in which the later ones find the earlier ones."""
 

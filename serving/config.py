@@ -103,6 +103,7 @@ def check(config: Any, before: ServerSettings | None, paths: BasePathMap) -> Ser
     entries = list(config.model_config_list.config)
     _check_entries(entries)
     platforms = {entry.name: _platform(entry) for entry in entries}
+    _warn_of_types(entries, before.models if before else {})
     _check_platforms(platforms, before.models if before else {})
     return ServerSettings(
         kind,
@@ -149,6 +150,17 @@ def local_path(base_path: str) -> str:
     return base_path.removeprefix(_FILE)
 
 
+def _warn_of_types(entries: list[Any], before: Mapping[str, ModelSettings]) -> None:
+    """Once for a model, not at each reading of the file."""
+    for entry in entries:
+        if entry.model_type and entry.name not in before:
+            log.warning(
+                "Model %s: deprecated ModelServerConfig::model_type field used. Prefer"
+                " ModelServerConfig::model_platform.",
+                entry.name,
+            )
+
+
 def _platform(entry: Any) -> str:
     if entry.model_type and entry.model_platform:
         raise invalid(
@@ -156,7 +168,6 @@ def _platform(entry: Any) -> str:
             f" ModelServerConfig::model_platform, model name is {entry.name}"
         )
     if entry.model_type == model_server_config_pb2.TENSORFLOW:
-        log.warning("Deprecated ModelServerConfig::model_type field used. Prefer ModelServerConfig::model_platform.")
         return "tensorflow"
     if entry.model_type:
         raise invalid(f"ModelServerConfig::model_type choice {entry.model_type} not supported.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from serving import memory, metrics, opening, savedmodel, tflite, warmup
+from serving import extra_ops, memory, metrics, opening, savedmodel, tflite, warmup
 from serving.batching.choice import Batching
 from serving.batching.dynamic import DynamicRunner
 from serving.batching.later import Later
@@ -105,7 +106,7 @@ def load(path: Path, options: LoadOptions, model: str = "", version: int = 0) ->
     """
     started = time.monotonic()
     with _importing:
-        import tensorflow  # noqa: F401
+        _import_tensorflow()
     try:
         servable = _load(Subject(model, version, path), options)
     except BaseException:
@@ -119,6 +120,13 @@ def load(path: Path, options: LoadOptions, model: str = "", version: int = 0) ->
             servable.close()
             raise
     return servable
+
+
+@functools.cache
+def _import_tensorflow() -> None:
+    import tensorflow  # noqa: F401
+
+    extra_ops.load_installed()
 
 
 def _load(subject: Subject, options: LoadOptions) -> Servable:

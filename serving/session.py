@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from serving import kernels, loops, python_calls
+from serving import extra_ops, kernels, loops, python_calls
 from serving.batching import graph
 from serving.errors import Code, ServingError, from_tensorflow, invalid, not_found, timed_out
 
@@ -228,7 +228,7 @@ _MISSING = {
 
 def _error(error: Any) -> ServingError:
     found = from_tensorflow(error)
-    return ServingError(found.code, python_calls.as_served(found.message))
+    return ServingError(found.code, extra_ops.explained(python_calls.as_served(found.message)))
 
 
 def _coarse(milliseconds: int) -> int:

@@ -12,6 +12,10 @@ _CURES = (
         "add_endpoint(name, function, input_signature), write_out('mymodel')",
     ),
     (
+        re.compile(r"is an operation of TensorFlow (Text|Decision Forests)"),
+        'serve it with an engine that has the operation: docs/engine.md, "Operations of other packages"',
+    ),
+    (
         re.compile(r"Op type not registered|NodeDef mentions attr|producer version", re.IGNORECASE),
         "it was written by another TensorFlow than the server's: write it with the release that `make doctor` shows",
     ),

@@ -195,7 +195,10 @@ def test_an_operation_of_a_library_is_refused_with_what_it_is(made: Path, tmp_pa
     with edited(copy) as meta:
         meta.graph_def.node.add(name="tokens\x1b[2J", op="SentencepieceOp")
     detail = operations(copy).detail
-    assert "operation `SentencepieceOp` at node tokens\\x1b[2J is not in TensorFlow 2.19.1; a library adds it" in detail
+    assert (
+        "operation `SentencepieceOp` at node tokens\\x1b[2J is not in TensorFlow 2.19.1; TensorFlow Text adds it"
+        in detail
+    )
 
 
 def test_what_comes_back_from_the_process_is_escaped() -> None:

@@ -126,7 +126,8 @@ def test_no_allowed_operation_takes_the_name_of_a_file_unwatched(registered: dic
 def test_what_is_not_allowed_says_why() -> None:
     assert why_not("MatMul") == ""
     assert why_not("ReadFile") == "reads or writes files"
-    assert why_not("RegexSplitWithOffsets").startswith(f"is not in TensorFlow {RELEASE}; a library adds it")
+    assert why_not("RegexSplitWithOffsets").startswith(f"is not in TensorFlow {RELEASE}; TensorFlow Text adds it")
+    assert why_not("MyOwn").startswith(f"is not in TensorFlow {RELEASE}; a library adds it")
     with pytest.raises(
         UsageError, match=r"2\.19\.1 has no operation 'ReadFil' that could be allowed; is it ReadFile\?"
     ):

@@ -10,6 +10,7 @@ from bundle.errors import UsageError
 from rollout.gate.operations.allowed import ALLOWED
 from rollout.gate.operations.group import Group
 from rollout.gate.operations.refused import REFUSED
+from serving import extra_ops
 
 __all__ = ["ALLOWED", "REFUSED", "RELEASE", "Group", "is_known", "require_known", "why_not"]
 
@@ -23,17 +24,17 @@ def why_not(name: str) -> str:
     """What the operation does that no version may do; empty when it is allowed."""
     if name in _ALLOWED:
         return ""
-    unknown = f"is not in TensorFlow {RELEASE}; a library adds it, such as TF Text, that the server does not have"
-    return _REFUSED.get(name, unknown)
+    library = extra_ops.owner(name) or "a library"
+    return _REFUSED.get(name, f"is not in TensorFlow {RELEASE}; {library} adds it, which not every server has")
 
 
 def is_known(name: str) -> bool:
-    """Whether TensorFlow has an operation of this name."""
-    return name in _ALLOWED or name in _REFUSED
+    """Whether TensorFlow, or a package that adds to it, has an operation of this name."""
+    return name in _ALLOWED or name in _REFUSED or bool(extra_ops.owner(name))
 
 
 def require_known(names: Iterable[str]) -> None:
-    """Raise UsageError for a name that no operation of TensorFlow has."""
+    """Raise UsageError for a name that no known operation has."""
     for name in names:
         if not is_known(name):
             near = difflib.get_close_matches(name, [*_ALLOWED, *_REFUSED], 1)

@@ -21,7 +21,13 @@ MAY_IMPORT = {
     # It makes SavedModels as the trainer does; engines it only meets over the network.
     "bench": {"bench", "bundle", "trainer"},
 }
-ROLLOUT_FROM_SERVING = {"serving.servable", "serving.savedmodel", "serving.warmup", "serving.errors"}
+ROLLOUT_FROM_SERVING = {
+    "serving.extra_ops",
+    "serving.servable",
+    "serving.savedmodel",
+    "serving.warmup",
+    "serving.errors",
+}
 HEAVY = ("tensorflow", "keras", "sklearn", "matplotlib")
 
 

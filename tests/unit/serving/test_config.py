@@ -62,7 +62,16 @@ def test_the_deprecated_type_alone_is_accepted_and_noted(caplog: pytest.LogCaptu
     caplog.set_level(logging.WARNING)
     settings = check(models('name: "m" base_path: "/m" model_type: TENSORFLOW'))
     assert settings.models["m"].platform == "tensorflow"
-    assert "Deprecated ModelServerConfig::model_type field used." in caplog.text
+    assert "Model m: deprecated ModelServerConfig::model_type field used." in caplog.text
+
+
+def test_the_deprecated_type_is_noted_once_for_a_model_whatever_is_read_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    one, two = (f'name: "{name}" base_path: "/m" model_type: TENSORFLOW' for name in "mn")
+    settings = check(models(one))
+    for entries in ((one,), (one,), (one, two), (one, two)):
+        settings = check(models(*entries), settings)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["Model m", "Model n"]
 
 
 @pytest.mark.parametrize(
