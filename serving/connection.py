@@ -43,6 +43,9 @@ class Host(Protocol):
     def answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
         """Answer `request`; `deliver` is called in the event loop, later."""
 
+    def discard(self, client: str, body: bytes | bytearray) -> None:
+        """Free a body that nobody has been given; the caller keeps no reference to it."""
+
     @property
     def stopping(self) -> bool:
         """Whether connections are to be closed when they have nothing to do."""
@@ -97,7 +100,7 @@ class Connection(asyncio.Protocol):
             self._answering.abandoned = True
         for request in list(self._held):
             if request is not self._answering:  # Of which somebody has the body.
-                self._release(request)
+                self._discard(request)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; whatever is malformed is refused and ends the connection."""
@@ -324,6 +327,10 @@ class Connection(asyncio.Protocol):
             self._held.remove(request)
             self._host.bodies.free(self.address, request.held)
 
+    def _discard(self, request: Request) -> None:
+        self._host.discard(self.address, request.taken())
+        self._release(request)
+
     def _refuse(self, response: Response, request: Request | None = None) -> None:
         """Answer what cannot be parsed or taken, after the requests before it, and end the connection."""
         if self._closing:
@@ -333,8 +340,7 @@ class Connection(asyncio.Protocol):
         refused = request or Request()
         refused.refusal = response
         refused.keep_alive = False
-        refused.taken()
-        self._release(refused)
+        self._discard(refused)
         self._waiting.append(refused)
         self._next()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from serving import forkserver, textproto
+from serving import forkserver, memory, textproto
 from serving.batching.choice import threads_for
 from serving.codec import gzipped
 from serving.codec.fast import Doubt
@@ -108,6 +108,11 @@ class RestServer:
         else:
             self.queued += 1
             self._begin_in_turn(request, partial(self._end_counted, deliver))
+
+    def discard(self, client: str, body: bytes | bytearray) -> None:
+        """Free a body that nobody has been given; the caller keeps no reference to it."""
+        if isinstance(body, bytearray) and len(body) > _SMALL_BODY:
+            self._control.submit(client, memory.discard, body)
 
     def _begin_in_turn(self, request: Request, deliver: Callable[[Response], None]) -> None:
         """Begin at once; or in the turn of its client, when so much has arrived that it would hold up the loop."""

@@ -96,4 +96,4 @@ def fuzz(target: Engine, rounds: list[Round]) -> None:
     assert "Traceback" not in target.log, target.log
     if SECONDS >= MEASURED_SECONDS:
         settled = sizes[len(sizes) // 5]
-        assert sizes[-1] < 1.1 * settled, f"grew from {settled >> 20} to {sizes[-1] >> 20} MB"
+        assert sizes[-1] < 1.1 * settled, f"grew, in MB: {[size >> 20 for size in sizes]}"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import psutil
+
+from serving import memory
 from tests.unit.bundle.parts import PROJECT
 
 FAULTS = """
@@ -48,3 +51,13 @@ def test_memory_that_is_used_again_and_again_is_not_fetched_anew_each_time() -> 
 
 def test_as_many_files_may_be_open_as_the_system_allows() -> None:
     assert run(FILES) == "True"
+
+
+def test_a_discarded_block_takes_no_memory_and_can_be_freed() -> None:
+    block = bytearray(b"x") * (64 << 20)
+    before = psutil.Process().memory_info().rss
+    memory.discard(block)
+    assert before - psutil.Process().memory_info().rss > 60 << 20
+    block.clear()
+    for size in (0, 1, 4095, 4097):
+        memory.discard(bytearray(size))
