@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import queue
+import sys
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable
 from functools import partial
 
@@ -51,33 +52,68 @@ class Turns:
 
 
 class FairPool:
-    """Runs functions in up to `threads` threads, of each client in its order, and of all clients in turn."""
+    """Runs functions in up to `threads` threads, of each client in its order, and of all clients in turn.
 
-    def __init__(self, threads: int, name: str) -> None:
+    Of one client at most `of_one` at a time, if that is given: the others find threads, and CPUs that fewer share.
+    """
+
+    def __init__(self, threads: int, name: str, of_one: int | None = None) -> None:
         self._most = threads
         self._name = name
+        self._of_one = of_one or sys.maxsize
+        # How many functions of a client wait for their turn or are running, and those that come beyond `of_one`.
+        self._admitted: defaultdict[Hashable, int] = defaultdict(int)
+        self._behind: dict[Hashable, deque[Call]] = {}
         # Threads, those of them that are running a function, and functions that wait for one.
         self._started = self._busy = self._pending = 0
         self._lock = threading.Lock()
         self._turns = Turns()
-        # One entry for each function that waits, True; or None, for a thread to end.
+        # One entry for each function that has its turn, True; or None, for a thread to end.
         self._bell: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
 
     def submit(self, client: Hashable, function: Callable[..., object], *arguments: object) -> None:
         """Run a function, which is to raise nothing, for a client."""
         call = partial(function, *arguments)
         with self._lock:
-            self._turns.put(client, call)
-            self._pending += 1
-            if self._pending > self._started - self._busy and self._started < self._most:
-                self._started += 1
-                threading.Thread(target=self._work, name=f"{self._name}_{self._started}", daemon=True).start()
+            if self._admitted[client] < self._of_one:
+                self._admitted[client] += 1
+                self._admit(client, call)
+            else:
+                self._behind.setdefault(client, deque()).append(call)
+
+    def _admit(self, client: Hashable, call: Call) -> None:
+        self._turns.put(client, partial(self._run, client, call))
+        self._pending += 1
+        if self._pending > self._started - self._busy and self._started < self._most:
+            self._started += 1
+            threading.Thread(target=self._work, name=f"{self._name}_{self._started}", daemon=True).start()
         self._bell.put(True)
+
+    def _run(self, client: Hashable, call: Call) -> None:
+        try:
+            call()
+        except Exception:
+            log.exception("A call in a worker failed")
+        with self._lock:
+            self._busy -= 1
+            self._let_next(client)
+
+    def _let_next(self, client: Hashable) -> None:
+        behind = self._behind.get(client)
+        if behind is not None:
+            self._admit(client, behind.popleft())
+            if not behind:
+                del self._behind[client]
+        elif self._admitted[client] == 1:
+            del self._admitted[client]
+        else:
+            self._admitted[client] -= 1
 
     def shutdown(self) -> None:
         """End the threads when they have done what they are doing; what waits is not done any more."""
         with self._lock:
             self._turns.clear()
+            self._behind.clear()
         for _ in range(self._started):
             self._bell.put(None)
 
@@ -86,12 +122,7 @@ class FairPool:
             call = self._next()
             if call is None:
                 return  # It was shut down.
-            try:
-                call()
-            except Exception:
-                log.exception("A call in a worker failed")
-            with self._lock:
-                self._busy -= 1
+            call()
 
     def _next(self) -> Call | None:
         with self._lock:

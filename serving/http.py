@@ -71,7 +71,8 @@ class RestServer:
         self._app = app
         self._stopping = threading.Event()
         self._timeout_s = timeout_s(options)
-        self._workers = FairPool(max(1, options.rest_api_num_threads), "rest")
+        threads = max(1, options.rest_api_num_threads)
+        self._workers = FairPool(threads, "rest", max(1, threads // 2))
         # These wait for a batch, or are answered from the first to the last in one thread.
         self._waiters = FairPool(threads_for(options.rest_api_num_threads, options), "rest-waiting")
         # Status and metrics are to be had when all workers are taken.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +44,27 @@ def test_no_more_threads_run_than_asked_for_and_no_fewer_than_needed() -> None:
     assert len([each for each in threading.enumerate() if each.name.startswith("fair-three")]) == 3
     pool.shutdown()
     until(lambda: not any(each.name.startswith("fair-three") for each in threading.enumerate()))
+
+
+def test_of_one_client_no_more_run_than_asked_for_and_the_others_do_not_wait() -> None:
+    pool, held, done = FairPool(4, "fair-four", of_one=2), threading.Event(), list[str]()
+    running = Counter[str]()
+
+    def hold(client: str) -> None:
+        running[client] += 1
+        held.wait(DEADLINE_S)
+
+    for _ in range(5):
+        pool.submit("a", hold, "a")
+    for name in ("b1", "b2", "b3"):
+        pool.submit("b", done.append, name)
+    until(lambda: len(done) == 3)
+    assert running == {"a": 2}
+    assert done == ["b1", "b2", "b3"]
+    held.set()
+    until(lambda: running == {"a": 5})
+    until(lambda: not pool._admitted and not pool._behind)
+    pool.shutdown()
 
 
 def test_what_fails_ends_no_thread(pool: FairPool, caplog: pytest.LogCaptureFixture) -> None:
