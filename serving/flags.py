@@ -167,7 +167,10 @@ class Options:
         " threads that suit it; 0: not at all, it gets TensorFlow's threads",
     )
     max_request_body_bytes: int = _flag(
-        256 * 2**20, "ours: largest body of a REST request; larger ones are answered with 413", kind="int64"
+        256 * 2**20,
+        "ours: largest body of a REST request, and largest message of a gRPC call; what is larger is answered with 413"
+        " and RESOURCE_EXHAUSTED",
+        kind="int64",
     )
     max_request_memory: int = _flag(
         4 * 2**30,

@@ -66,7 +66,7 @@ class GrpcServer:
             self._predictions,
             handlers=[_Methods(api, self._predictions, self._control, options.max_queued_requests)],
             options=[
-                ("grpc.max_receive_message_length", _INT32_MAX),
+                ("grpc.max_receive_message_length", min(options.max_request_body_bytes, _INT32_MAX)),
                 ("grpc.max_send_message_length", _INT32_MAX),
                 ("grpc.max_concurrent_streams", max(_FEWEST_STREAMS, options.max_queued_requests // 2)),
                 *_shared(options),

@@ -111,6 +111,22 @@ def test_calls_that_their_clients_gave_up_are_not_counted_for_ever(saturated: Fi
     assert saturated.start(PREDICT).result(DEADLINE_S) == b""
 
 
+@pytest.mark.parametrize("method", [PREDICT, STATUS])
+def test_a_message_that_is_too_large_is_refused_and_takes_no_place(tmp_path: Path, method: str) -> None:
+    fixture = Fixture(tmp_path, max_request_body_bytes=1000)
+    fixture.api.release.set()
+    try:
+        for _ in range(5):
+            call: Any = fixture.channel.unary_unary(method)
+            refused = call.future(b"x" * 1001, timeout=DEADLINE_S).exception(DEADLINE_S)
+            assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "larger than max (1001 vs. 1000)" in refused.details()
+        until(lambda: fixture.server.queued == 0)
+        assert fixture.start(method).result(DEADLINE_S) == b""
+    finally:
+        fixture.end()
+
+
 REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 
