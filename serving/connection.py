@@ -43,8 +43,8 @@ class Host(Protocol):
     def answer(self, request: Request, deliver: Callable[[Response], None]) -> None:
         """Answer `request`; `deliver` is called in the event loop, later."""
 
-    def discard(self, client: str, body: bytes | bytearray) -> None:
-        """Free a body that nobody has been given; the caller keeps no reference to it."""
+    def discard(self, client: str, body: bytes | bytearray, held: int) -> None:
+        """Free a body that nobody has been given, then its `held` bytes; the caller keeps no reference to it."""
 
     @property
     def stopping(self) -> bool:
@@ -328,8 +328,10 @@ class Connection(asyncio.Protocol):
             self._host.bodies.free(self.address, request.held)
 
     def _discard(self, request: Request) -> None:
-        self._host.discard(self.address, request.taken())
-        self._release(request)
+        body = request.taken()
+        if request in self._held:
+            self._held.remove(request)
+            self._host.discard(self.address, body, request.held)
 
     def _refuse(self, response: Response, request: Request | None = None) -> None:
         """Answer what cannot be parsed or taken, after the requests before it, and end the connection."""

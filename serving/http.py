@@ -36,6 +36,8 @@ _BACKLOG = 1024
 _SWEEP_S = 1.0
 # What is parsed in the event loop itself, which takes less than handing it over, or in a worker whatever is in it.
 _SMALL_BODY = 64 << 10
+# Freeing a body of this size holds up the event loop for less than a millisecond.
+_FREED_AT_ONCE = 4 << 20
 # Beginning a prediction takes a tenth of a millisecond.
 _AT_ONCE = 32
 _CONTROL_THREADS = 4
@@ -110,10 +112,16 @@ class RestServer:
             self.queued += 1
             self._begin_in_turn(request, partial(self._end_counted, deliver))
 
-    def discard(self, client: str, body: bytes | bytearray) -> None:
-        """Free a body that nobody has been given; the caller keeps no reference to it."""
-        if isinstance(body, bytearray) and len(body) > _SMALL_BODY:
-            self._control.submit(client, memory.discard, body)
+    def discard(self, client: str, body: bytes | bytearray, held: int) -> None:
+        """Free a body that nobody has been given, then its `held` bytes; the caller keeps no reference to it."""
+        if isinstance(body, bytearray) and len(body) > _FREED_AT_ONCE:
+            self._control.submit(client, self._discard_large, client, body, held)
+        else:
+            self.bodies.free(client, held)
+
+    def _discard_large(self, client: str, body: bytearray, held: int) -> None:
+        memory.discard(body)
+        self.call(self.bodies.free, client, held)
 
     def _begin_in_turn(self, request: Request, deliver: Callable[[Response], None]) -> None:
         """Begin at once; or in the turn of its client, when so much has arrived that it would hold up the loop."""

@@ -13,6 +13,7 @@ from functools import partial
 
 import pytest
 
+from serving import memory
 from serving.places import State
 from tests.unit.serving.echo import EchoServer, read_all, status_of
 from tests.waiting import DEADLINE_S, until
@@ -59,6 +60,25 @@ def test_large_bodies_together_are_limited_and_small_ones_are_taken_all_the_whil
         for client in held:
             client.close()
     until(lambda: http.server.bodies.large.held == http.server.bodies.small.held == 0)
+
+
+def test_a_large_body_that_nobody_wants_is_counted_until_its_memory_is_free(
+    start: Callable[..., EchoServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http, discarding, free = start(), threading.Event(), threading.Event()
+
+    def discard(block: bytearray) -> None:
+        assert len(block) == 5_000_000
+        discarding.set()
+        free.wait(DEADLINE_S)
+
+    monkeypatch.setattr(memory, "discard", discard)
+    with sending(http, 6_000_000, 5_000_000):
+        until(lambda: http.server.bodies.large.held == 5_000_000)
+    assert discarding.wait(DEADLINE_S)
+    assert http.server.bodies.large.held == 5_000_000
+    free.set()
+    until(lambda: http.server.bodies.large.held == 0)
 
 
 def test_a_body_in_a_million_pieces_takes_no_more_memory_than_in_one(start: Callable[..., EchoServer]) -> None:
