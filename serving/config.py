@@ -103,8 +103,9 @@ def check(config: Any, before: ServerSettings | None, paths: BasePathMap) -> Ser
     entries = list(config.model_config_list.config)
     _check_entries(entries)
     platforms = {entry.name: _platform(entry) for entry in entries}
-    _warn_of_types(entries, before.models if before else {})
-    _check_platforms(platforms, before.models if before else {})
+    models_before = before.models if before else {}
+    _check_platforms(platforms, models_before)
+    _warn_of_types(entries, models_before)
     return ServerSettings(
         kind,
         {entry.name: _settings(entry, platforms[entry.name], paths) for entry in entries},
