@@ -38,6 +38,7 @@ setup: .venv/.base ## make .venv from the hashed locks (the other targets do it 
 	touch $@
 
 .venv/.ops: .venv/.base requirements/ops.txt
+	echo "--> installing what is in requirements/ops.txt; restart the server to use it"
 	$(PIP_INSTALL) --no-deps --require-hashes -r requirements/ops.txt
 	touch $@
 

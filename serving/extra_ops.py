@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ _LIBRARIES = "tensorflow_text"
 class _Package(NamedTuple):
     name: str
     ops: re.Pattern[str]
-    cure: str
+    engines: str
 
 
 _PACKAGES = (
@@ -41,42 +40,35 @@ _PACKAGES = (
 
 def owner(op: str) -> str:
     """The package that adds the operation to TensorFlow; empty when none is known to."""
-    return next((package.name for package in _PACKAGES if package.ops.match(op)), "")
+    package = _package_of(op)
+    return package.name if package else ""
 
 
 def explained(message: str) -> str:
     """TensorFlow's message, and if it misses an operation of a known package, whose that is and which engine has it."""
     missing = _MISSING.search(message)
-    if missing is None:
+    package = _package_of(missing[1]) if missing else None
+    if missing is None or package is None:
         return message
-    for package in _PACKAGES:
-        if package.ops.match(missing[1]):
-            return f"{message} {missing[1]} is an operation of {package.name}: {package.cure}."
-    return message
+    return f"{message} {missing[1]} is an operation of {package.name}: {package.engines}."
 
 
 def load_installed() -> None:
     """Have TensorFlow know the operations of TensorFlow Text, if that is installed; call this once.
 
-    Its libraries are loaded without its Python, which needs Keras. Those that do not load are counted in the log.
+    Its libraries are loaded without its Python, which needs Keras. The log names those that do not load.
     """
     found = importlib.util.find_spec(_LIBRARIES)
-    if found is not None:
-        for folder in found.submodule_search_locations or ():
-            _load(Path(folder))
+    for folder in (found and found.submodule_search_locations) or ():
+        loads = {library.name: _loads(library) for library in sorted(Path(folder).glob("python/*/*.so"))}
+        log.info("TensorFlow Text: %d libraries of operations loaded", sum(loads.values()))
+        if not all(loads.values()):
+            failed = ", ".join(name for name, does in loads.items() if not does)
+            log.warning("TensorFlow Text: this TensorFlow does not load %s; versions that need it fail", failed)
 
 
-def _load(folder: Path) -> None:
-    failed = [library.name for library in _libraries(folder) if not _loads(library)]
-    loaded = sum(1 for _ in _libraries(folder)) - len(failed)
-    log.info("TensorFlow Text: %d libraries of operations loaded", loaded)
-    if failed:
-        log.warning("TensorFlow Text: this TensorFlow does not load %s", ", ".join(failed))
-
-
-def _libraries(folder: Path) -> Iterator[Path]:
-    for kind in ("metrics", "ops"):
-        yield from sorted(folder.glob(f"python/{kind}/*.so"))
+def _package_of(op: str) -> _Package | None:
+    return next((package for package in _PACKAGES if package.ops.match(op)), None)
 
 
 def _loads(library: Path) -> bool:

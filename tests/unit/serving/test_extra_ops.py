@@ -36,11 +36,15 @@ def graph_of(op: str) -> Any:
     ],
 )
 def test_the_package_of_a_missing_operation_is_named(op: str, package: str) -> None:
+    message = f"Op type not registered '{op}' in binary running on here."
+    assert extra_ops.explained(message).startswith(f"{message} {op} is an operation of {package}")
+
+
+def test_a_graph_with_one_says_so() -> None:
     with pytest.raises(ServingError) as caught:
-        Graph(graph_of(op))
+        Graph(graph_of("SimpleMLInferenceOpWithHandle"))
     assert caught.value.code is Code.NOT_FOUND
-    assert caught.value.message.startswith(f"Op type not registered '{op}' in binary running on ")
-    assert f" {op} is an operation of {package}" in caught.value.message
+    assert "is an operation of TensorFlow Decision Forests: ENGINE=cpu" in caught.value.message
 
 
 def test_the_gate_takes_such_an_operation_by_name_and_says_where_it_is_served() -> None:
@@ -55,7 +59,10 @@ def test_of_an_operation_that_nobody_knows_there_is_tensorflows_message_alone() 
     assert "is an operation of" not in caught.value.message
 
 
-def test_without_the_package_nothing_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_package_nothing_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(extra_ops, "_LIBRARIES", "tensorflow_text_that_nobody_has")
     caplog.set_level(logging.INFO)
     extra_ops.load_installed()
     assert not caplog.records
@@ -74,7 +81,7 @@ def test_a_library_that_does_not_load_is_named_and_the_others_are_loaded(
     extra_ops.load_installed()
     assert [record.getMessage() for record in caplog.records] == [
         "TensorFlow Text: 1 libraries of operations loaded",
-        "TensorFlow Text: this TensorFlow does not load _broken.so",
+        "TensorFlow Text: this TensorFlow does not load _broken.so; versions that need it fail",
     ]
     assert "tensorflow_text" not in sys.modules
 
